@@ -1,0 +1,86 @@
+"""A base, layers and settings put together: the image's configuration and its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from packaging.utils import canonicalize_name
+
+from hatch_oci.base.resolve import Base
+from hatch_oci.errors import WheelError
+from hatch_oci.image import annotation_keys as keys
+from hatch_oci.image.config import AddedLayer, ConfigEdit, ImageConfig, edit_config
+from hatch_oci.image.manifest import Manifest, make_manifest
+from hatch_oci.layers.layer import Layer
+from hatch_oci.packing import App
+from hatch_oci.settings import Settings
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def assemble(
+    base: Base, layers: Sequence[Layer], settings: Settings, described: Mapping[str, str], app: App | None
+) -> tuple[ImageConfig, Manifest]:
+    """Return the configuration and the manifest of the image.
+
+    `described` are the annotations that the project's metadata gives. A `WheelError` where there is an app, but
+    nothing that tells how to start it.
+    """
+    described = {**described, keys.CREATED: settings.created}
+    if base.image_name:
+        described[keys.BASE_NAME] = base.image_name
+    if base.digest:
+        described[keys.BASE_DIGEST] = str(base.digest)
+    entrypoint, cmd = _command(settings, app)
+    config = edit_config(
+        base.config,
+        ConfigEdit(
+            created=settings.created,
+            layers=tuple(AddedLayer(layer.diff_id, f"hatch-oci-image: {layer.summary}") for layer in layers),
+            entrypoint=entrypoint,
+            cmd=cmd,
+            env={**_venv_env(base.config, app), **settings.env},
+            ports=settings.ports,
+            volumes=settings.volumes,
+            labels={**described, **settings.labels},
+            user=settings.user,
+            working_dir=settings.working_dir,
+            stop_signal=settings.stop_signal,
+        ),
+    )
+    descriptors = [*base.layers, *(layer.descriptor for layer in layers)]
+    return config, make_manifest(config.descriptor, descriptors, {**described, **settings.annotations})
+
+
+def _command(settings: Settings, app: App | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Return entrypoint and cmd, each None where the base's holds; one that is set here takes the base's cmd away."""
+    entrypoint = settings.entrypoint
+    if entrypoint is None:
+        entrypoint = _start(app) if app else "inherit"
+    cmd = settings.cmd
+    if cmd is None:
+        cmd = "inherit" if entrypoint == "inherit" else ()
+    return (None if entrypoint == "inherit" else entrypoint), (None if cmd == "inherit" else cmd)
+
+
+def _start(app: App) -> tuple[str, ...]:
+    """Return what starts an app: its only script, the one named like it, or else its package's `__main__`."""
+    wheel, scripts = app.wheel, sorted(app.wheel.console_scripts)
+    name = canonicalize_name(wheel.name)
+    chosen = scripts if len(scripts) == 1 else [script for script in scripts if canonicalize_name(script) == name]
+    if chosen:
+        return (f"{app.venv.bin}/{chosen[0]}",)
+    programs = sorted(path.split("/")[-2] for path in wheel.module_paths if path.endswith("/__main__.py"))
+    named = [program for program in programs if canonicalize_name(program) == name]
+    for candidates in (named, programs):
+        if len(candidates) == 1:
+            return (f"{app.venv.bin}/python", "-m", candidates[0])
+    found = f"the scripts {', '.join(scripts)}" if scripts else "no script and no package with a __main__.py"
+    message = f"{wheel.filename} has {found}, so it is open how the image starts: set `entrypoint`"
+    raise WheelError(message)
+
+
+def _venv_env(base: ImageConfig, app: App | None) -> dict[str, str]:
+    if app is None:
+        return {}
+    return {"PATH": f"{app.venv.bin}:{base.env.get('PATH') or _DEFAULT_PATH}", "VIRTUAL_ENV": app.venv.prefix}

@@ -1,0 +1,161 @@
+"""A base image for one platform: from its name to a checked manifest and configuration, and then its layers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatch_oci.base.source import Source, open_source
+from hatch_oci.errors import BaseError, OCIError
+from hatch_oci.image import media_types
+from hatch_oci.image.config import ImageConfig, empty_config, read_config
+from hatch_oci.image.descriptor import Descriptor
+from hatch_oci.image.digest import Digest
+from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, oci_layers, read_manifest
+from hatch_oci.image.platform import Platform, choose
+from hatch_oci.registry.transport import Transport
+from hatch_oci.report import Reporter
+from hatch_oci.store.blobs import BlobStore, StoredBlob
+
+_PARALLEL = 4
+_MAX_CONFIG = 4 * 1024 * 1024
+_MAX_INDEX_DEPTH = 2
+_ATTESTATION = "vnd.docker.reference.type"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base image for one platform. Its layers carry OCI's media types, whatever the base's own are."""
+
+    name: str
+    """For messages."""
+
+    image_name: str | None
+    """Where everybody finds it, if anywhere (the annotation `base.name`)."""
+
+    top_digest: Digest | None
+    """What pins it: the digest of its index, else of its manifest; None for scratch."""
+
+    digest: Digest | None
+    """The digest of this platform's manifest; None for scratch."""
+
+    config: ImageConfig
+    layers: tuple[Descriptor, ...]
+    read_blob: Callable[[Descriptor], Iterator[bytes]]
+
+
+def resolve(text: str, platform: Platform, root: Path, store: BlobStore, transport: Transport) -> Base:
+    """Find the base that `text` names, for `platform`; `root` is what a relative path starts from."""
+    source = open_source(transport, text, root, store)
+    if source is None:
+        return Base("scratch", None, None, None, empty_config(platform), (), lambda _descriptor: iter(()))
+    manifest = _descend(source, source.top, platform, store, 0)
+    config = _read_config(source, manifest, store)
+    if choose(platform, [(config.platform, True)]) is None:
+        message = f"{source.name} is for {config.platform}, not for {platform}"
+        raise BaseError(message)
+    layers = oci_layers(manifest, f"the manifest of {source.name}")
+    if len(config.diff_ids) != len(layers):
+        message = f"{source.name} has {len(layers)} layers, but its config lists {len(config.diff_ids)}"
+        raise BaseError(message)
+    return Base(source.name, source.image_name, source.top.digest, manifest.digest, config, layers, source.read_blob)
+
+
+def fetch_layers(base: Base, store: BlobStore, reporter: Reporter) -> tuple[StoredBlob, ...]:
+    """Return the base's layers in the store, after fetching those that are missing, several at a time."""
+    found = {layer.digest: store.find(layer.digest) for layer in base.layers}
+    missing = {layer.digest: layer for layer in base.layers if found[layer.digest] is None}
+    if missing:
+        total = sum(layer.size for layer in missing.values())
+        with reporter.transfer(f"Fetching {len(missing)} layers of {base.name}", total) as advance:
+            found |= _fetch_all(list(missing.values()), base, store, advance)
+    return tuple(blob for layer in base.layers if (blob := found[layer.digest]))
+
+
+def _fetch_all(
+    layers: list[Descriptor], base: Base, store: BlobStore, advance: Callable[[int], None]
+) -> dict[Digest, StoredBlob | None]:
+    stop = threading.Event()
+
+    def chunks(layer: Descriptor) -> Iterator[bytes]:
+        for chunk in base.read_blob(layer):
+            if stop.is_set():
+                message = "another download failed"
+                raise BaseError(message)
+            advance(len(chunk))
+            yield chunk
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        futures = {layer.digest: pool.submit(store.put, chunks(layer), layer) for layer in layers}
+        try:
+            return {digest: future.result() for digest, future in futures.items()}
+        except BaseException:
+            # The first failure is the one to report: the other downloads end at their next piece.
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _descend(source: Source, found: Manifest | Index, platform: Platform, store: BlobStore, depth: int) -> Manifest:
+    if isinstance(found, Manifest):
+        return found
+    if depth == _MAX_INDEX_DEPTH:
+        message = f"{source.name}: its indexes are nested more than {_MAX_INDEX_DEPTH} deep"
+        raise BaseError(message)
+    offers = list(_offers(source, found, store))
+    chosen = choose(platform, offers)
+    if chosen is None:
+        there = ", ".join(sorted({str(offer) for offer, _ in offers})) or "none"
+        message = f"{source.name} has no image for {platform}; it has: {there}"
+        raise BaseError(message)
+    return _descend(source, _fetch_manifest(source, chosen, store), platform, store, depth + 1)
+
+
+def _offers(source: Source, index: Index, store: BlobStore) -> Iterator[tuple[Platform, Descriptor]]:
+    """Yield the index's entries with their platforms, from their configs where the index has none."""
+    for entry in index.manifests:
+        if _ATTESTATION in entry.annotations or entry.media_type not in (media_types.MANIFESTS | media_types.INDEXES):
+            continue
+        if entry.platform:
+            if entry.platform.os != "unknown":
+                yield entry.platform, entry
+            continue
+        child = _fetch_manifest(source, entry, store)
+        if isinstance(child, Manifest):
+            yield _read_config(source, child, store).platform, entry
+
+
+def _fetch_manifest(source: Source, descriptor: Descriptor, store: BlobStore) -> Manifest | Index:
+    where = f"the manifest {descriptor.digest} of {source.name}"
+    raw = _small(descriptor, source.read_manifest, store, where, MAX_MANIFEST)
+    return read_manifest(raw, where, expected=descriptor)
+
+
+def _read_config(source: Source, manifest: Manifest, store: BlobStore) -> ImageConfig:
+    where = f"the config of {source.name}"
+    raw = _small(manifest.config, source.read_blob, store, where, _MAX_CONFIG)
+    return read_config(raw, where)
+
+
+def _small(
+    descriptor: Descriptor,
+    read: Callable[[Descriptor], Iterator[bytes]],
+    store: BlobStore,
+    where: str,
+    most: int,
+) -> bytes:
+    """Return a document's bytes, from the store or else from the base's source."""
+    if descriptor.size > most:
+        message = f"{where} has {descriptor.size} bytes; {most} are read at most"
+        raise BaseError(message)
+    raw = store.read(descriptor.digest)
+    if raw is None:
+        try:
+            raw = store.put(read(descriptor), descriptor).path.read_bytes()
+        except OCIError as error:
+            message = f"{where}: {error}"
+            raise type(error)(message) from error
+    return raw

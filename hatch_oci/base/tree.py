@@ -1,0 +1,164 @@
+"""The file system that a base's layers make together, without its content (image-spec, layer.md)."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hatch_oci.base.archive import open_layer
+from hatch_oci.errors import ContentError
+from hatch_oci.image.digest import Digest
+
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+_MAX_LINKS = 40
+
+
+@dataclass(slots=True)
+class Entry:
+    """A folder (with `children`), a symlink (with `link`), or a file that lies in a layer."""
+
+    kind: str
+    """`folder`, `file`, `link` (symbolic) or `other`."""
+
+    mode: int = 0o755
+    link: str = ""
+    layer: int = -1
+    member: str = ""
+    """The name of a file's content in that layer's tar."""
+
+    children: dict[str, Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A merged file system; paths are absolute, symlinks are followed within it."""
+
+    root: Entry
+    layers: tuple[Path, ...]
+
+    def find(self, path: str) -> tuple[str, Entry] | None:
+        """Return the real path of what `path` leads to, and the entry there; None where there is nothing."""
+        trail: list[tuple[str, Entry]] = []
+        pending = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+        links = 0
+        while pending:
+            name = pending.pop()
+            if name == "..":
+                if trail:
+                    trail.pop()
+                continue
+            child = (trail[-1][1] if trail else self.root).children.get(name)
+            if child is None:
+                return None
+            if child.kind != "link":
+                trail.append((name, child))
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                return None
+            if child.link.startswith("/"):
+                trail.clear()
+            pending += [part for part in reversed(child.link.split("/")) if part not in ("", ".")]
+        return "/" + "/".join(name for name, _ in trail), trail[-1][1] if trail else self.root
+
+    def walk(self) -> Iterator[tuple[str, Entry]]:
+        """Yield every path and its entry, the root excepted, in the order of the names."""
+        stack = [("", self.root)]
+        while stack:
+            path, entry = stack.pop()
+            if path:
+                yield path, entry
+            names = sorted(entry.children, reverse=True)
+            stack.extend((f"{path}/{name}", entry.children[name]) for name in names)
+
+    def read(self, paths: Sequence[str], most: int) -> dict[str, bytes]:
+        """Return the first `most` bytes of files, by path; each layer is gone through once."""
+        wanted: dict[int, dict[str, list[str]]] = {}
+        for path in paths:
+            found = self.find(path)
+            if found and found[1].kind == "file":
+                members = wanted.setdefault(found[1].layer, {})
+                members.setdefault(found[1].member, []).append(path)
+        contents: dict[str, bytes] = {}
+        for number, members in wanted.items():
+            with open_layer(self.layers[number], None) as tar:
+                for info in tar:
+                    # The last member of a name is the one that counts, so no early end.
+                    if info.name in members and (file := tar.extractfile(info)):
+                        data = file.read(most)
+                        contents |= dict.fromkeys(members[info.name], data)
+        return contents
+
+
+def read_tree(layers: Sequence[Path], diff_ids: Sequence[Digest]) -> Tree:
+    """Merge layers, the lowest first; a `ContentError` for one that is broken or is not what its diff_id says."""
+    tree = Tree(Entry("folder"), tuple(layers))
+    for number, (path, diff_id) in enumerate(zip(layers, diff_ids, strict=True)):
+        with open_layer(path, diff_id) as tar:
+            _apply(tree, number, tar)
+    return tree
+
+
+def _apply(tree: Tree, number: int, tar: tarfile.TarFile) -> None:
+    # A whiteout hides what is below its layer, never what is in it, wherever it stands: entries wait for the end.
+    added: list[tuple[list[str], tarfile.TarInfo]] = []
+    for info in tar:
+        parts = [part for part in info.name.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            message = f"a layer of the base has an entry that climbs out: {info.name[:100]!r}"
+            raise ContentError(message)
+        if parts and parts[-1].startswith(_WHITEOUT):
+            _remove(tree, parts)
+        elif parts:
+            added.append((parts, info))
+    folders: dict[tuple[str, ...], Entry] = {}
+    for parts, info in added:
+        parent = tuple(parts[:-1])
+        if parent not in folders:
+            folders[parent] = _folder(tree, parent)
+        entry = _entry(tree, number, info)
+        there = folders[parent].children.get(parts[-1])
+        if there is not None and there.kind == entry.kind == "folder":
+            there.mode = entry.mode
+            continue
+        if there is not None and there.kind in ("folder", "link"):
+            folders.clear()
+            folders[parent] = _folder(tree, parent)
+        folders[parent].children[parts[-1]] = entry
+
+
+def _remove(tree: Tree, parts: list[str]) -> None:
+    found = tree.find("/".join(parts[:-1]))
+    if found and parts[-1] == _OPAQUE:
+        found[1].children.clear()
+    elif found:
+        found[1].children.pop(parts[-1].removeprefix(_WHITEOUT), None)
+
+
+def _folder(tree: Tree, parts: tuple[str, ...]) -> Entry:
+    """Return the folder that a path leads to, through symlinks; what is missing is made, as unpacking would."""
+    folder = tree.root
+    for depth, name in enumerate(parts, 1):
+        found = tree.find("/".join(parts[:depth]))
+        if found is None or found[1].kind != "folder":
+            folder.children[name] = Entry("folder")
+            folder = folder.children[name]
+        else:
+            folder = found[1]
+    return folder
+
+
+def _entry(tree: Tree, number: int, info: tarfile.TarInfo) -> Entry:
+    if info.isdir():
+        return Entry("folder", info.mode)
+    if info.issym():
+        return Entry("link", link=info.linkname)
+    if info.islnk():
+        target = tree.find(info.linkname)
+        return target[1] if target and target[1].kind == "file" else Entry("other")
+    if info.isreg():
+        return Entry("file", info.mode, layer=number, member=info.name)
+    return Entry("other")

@@ -1,0 +1,68 @@
+"""The target's configuration, as Hatch has it."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hatchling.builders.config import BuilderConfig
+from hatchling.builders.utils import get_reproducible_timestamp
+
+from hatch_oci.image import annotation_keys as keys
+from hatch_oci.settings import Project, Settings, read_settings
+from hatch_oci.table import Table
+
+if TYPE_CHECKING:
+    from hatchling.metadata.core import ProjectMetadata
+
+# What projects call their links (the well-known labels of the project URLs specification, and usual ones).
+_URL_LABELS = {
+    keys.URL: ("homepage",),
+    keys.SOURCE: ("source", "repository", "sourcecode", "github", "gitlab"),
+    keys.DOCUMENTATION: ("documentation", "docs"),
+}
+
+
+class OCIConfig(BuilderConfig):
+    """The target's configuration, for Hatch."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The table as `Settings`; a `ConfigError` lists all that is wrong with it."""
+        metadata = self.builder.metadata
+        version = str(metadata.version)
+        table = Table(
+            f"tool.hatch.build.targets.{self.plugin_name}",
+            self.target_config,
+            lambda text: str(metadata.context.format(text, version=version)),
+        )
+        core = metadata.core
+        project = Project(core.name, version, core.python_constraint, get_reproducible_timestamp())
+        return read_settings(table, project)
+
+    @cached_property
+    def hook_config(self) -> dict[str, Any]:
+        """The build hooks to run: with a wheel the project's own run while that is built, and not twice."""
+        hooks: dict[str, Any] = super().hook_config
+        if self.target_config.get("wheel", True) is False:
+            return hooks
+        own = self.target_config.get("hooks", {})
+        return {name: hook for name, hook in hooks.items() if name in own}
+
+
+def describe(metadata: ProjectMetadata[Any]) -> dict[str, str]:
+    """Return the `org.opencontainers.image.*` annotations that the project's metadata has values for."""
+    core = metadata.core
+    people = core.authors_data["name"] + core.authors_data["email"]
+    values = {
+        keys.TITLE: core.raw_name,
+        keys.VERSION: str(metadata.version),
+        keys.DESCRIPTION: core.description,
+        keys.AUTHORS: ", ".join(people),
+        keys.LICENSES: core.license_expression,
+    }
+    urls = {re.sub(r"[^a-z]", "", label.lower()): url for label, url in core.urls.items()}
+    for key, labels in _URL_LABELS.items():
+        values[key] = next((urls[label] for label in labels if label in urls), "")
+    return {key: value for key, value in values.items() if value}

@@ -1,0 +1,77 @@
+"""Everything this package raises on purpose.
+
+OCIError
+├── ConfigError        mistakes in `[tool.hatch.build.targets.oci]`, all of them at once
+├── DocumentError      JSON, or a value in it, that is not what the specification says
+│   ├── DigestError        a digest that is malformed or of an unsupported algorithm
+│   ├── PlatformError      a platform that cannot be read
+│   └── InvalidReference   a reference that cannot be read
+├── ContentError       bytes that are not the ones a digest or size promised
+├── RegistryError      a registry that cannot be reached, refuses, or answers nonsense
+│   └── NotFoundError      what was asked for is not there
+├── BaseError          a base image that cannot serve: no such platform, no Python in it
+├── WheelError         a wheel that is invalid, or cannot run on the base
+├── SourceError        files of the project that cannot be packed
+└── OutputError        a result, or a file of the cache, that cannot be written
+
+Each message is one or two lines: what went wrong, where (file, key, reference, registry), and what to do.
+"""
+
+from __future__ import annotations
+
+
+class OCIError(Exception):
+    """Anything that stops a build for a reason which its user can act on."""
+
+
+class ConfigError(OCIError):
+    """Mistakes in the target's table; one line each."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        """Keep `mistakes`, complete sentences, in the order of the table."""
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class DocumentError(OCIError):
+    """A document, or a value in it, that breaks the specification it is read by."""
+
+
+class DigestError(DocumentError):
+    """A digest that is malformed, or of an algorithm that is not supported."""
+
+
+class PlatformError(DocumentError):
+    """A platform that cannot be read."""
+
+
+class InvalidReference(DocumentError):  # noqa: N818 - ReferenceError is a builtin about weak references
+    """An image reference that cannot be read."""
+
+
+class ContentError(OCIError):
+    """Bytes that are not the ones their digest or size promised."""
+
+
+class RegistryError(OCIError):
+    """A registry that cannot be reached, refuses, or answers nonsense."""
+
+
+class NotFoundError(RegistryError):
+    """A registry that does not have what was asked for."""
+
+
+class BaseError(OCIError):
+    """A base image that cannot serve: no such platform, or no Python in it."""
+
+
+class WheelError(OCIError):
+    """A wheel that is invalid, or that cannot run on the base."""
+
+
+class SourceError(OCIError):
+    """Files of the project that cannot be packed."""
+
+
+class OutputError(OCIError):
+    """A result, or a file of the cache, that cannot be written."""

@@ -1,0 +1,87 @@
+"""References to images in registries, read as Docker reads them (distribution-spec, "Pulling manifests")."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hatch_oci.errors import InvalidReference
+from hatch_oci.image.digest import Digest
+
+DOCKER_HUB = "docker.io"
+
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
+    r"|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+)
+_REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image in a registry; at least one of `tag` and `digest` is set, and the digest decides."""
+
+    registry: str
+    repository: str
+    tag: str | None
+    digest: Digest | None
+
+    def __str__(self) -> str:
+        return f"{self.tagged}@{self.digest}" if self.digest else self.tagged
+
+    @property
+    def name(self) -> str:
+        """Registry and repository, e.g. `docker.io/library/python`."""
+        return f"{self.registry}/{self.repository}"
+
+    @property
+    def tagged(self) -> str:
+        """The name, with the tag if there is one."""
+        return f"{self.name}:{self.tag}" if self.tag else self.name
+
+    @property
+    def target(self) -> str:
+        """What to ask a registry for: the digest, else the tag."""
+        return str(self.digest or self.tag)
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`; anything else is an `InvalidReference`.
+
+        The first component is a host if it has a `.` or a `:`, is `localhost` or in brackets; otherwise Docker
+        Hub is meant, where a name of one part stands below `library/`. Without tag and digest the tag is `latest`.
+        """
+        rest, at, digest_text = text.partition("@")
+        digest = Digest.parse(digest_text) if at else None
+        host, repository = split_host(rest)
+        repository, colon, tag = repository.partition(":")
+        if colon and not is_tag(tag):
+            message = f"not an image reference: {text!r}: the tag may hold letters, digits and ._- only"
+            raise InvalidReference(message)
+        if host == DOCKER_HUB and "/" not in repository:
+            repository = f"library/{repository}"
+        if not _HOST.fullmatch(host) or not is_repository(repository):
+            message = f"not an image reference: {text!r}; write it like python:3.13-slim or ghcr.io/acme/app:1.0"
+            raise InvalidReference(message)
+        return cls(host, repository, tag or (None if digest else "latest"), digest)
+
+
+def split_host(name: str) -> tuple[str, str]:
+    """Split a name into the registry's host, Docker Hub's if it has none, and the rest."""
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        hub = first in (DOCKER_HUB, f"index.{DOCKER_HUB}")
+        return (DOCKER_HUB, rest) if hub else (first, rest)
+    return DOCKER_HUB, name
+
+
+def is_repository(name: str) -> bool:
+    """Tell whether `name` is a repository's name in the distribution-spec's sense."""
+    return len(name) <= _LONGEST_NAME and _REPOSITORY.fullmatch(name) is not None
+
+
+def is_tag(tag: str) -> bool:
+    """Tell whether `tag` is a tag in the distribution-spec's sense."""
+    return _TAG.fullmatch(tag) is not None

@@ -1,0 +1,103 @@
+"""What a layer is made of, whatever it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from hatch_oci.errors import SourceError
+
+Content = Callable[[], Iterable[bytes]]
+"""Gives the bytes of a file in pieces, each time it is called."""
+
+
+class Kind(Enum):
+    """The tar format's type flags that are written here."""
+
+    FILE = b"0"
+    LINK = b"2"
+    FOLDER = b"5"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file, symlink or folder of a layer.
+
+    `path` is relative to the root, with `/` between its parts and none at either end; `size` is in bytes, and
+    `content`, which only files have, must give just as many.
+    """
+
+    path: str
+    kind: Kind
+    mode: int
+    size: int = 0
+    link: str = ""
+    uid: int = 0
+    gid: int = 0
+    content: Content | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The path's components; entries are ordered by them."""
+        return tuple(self.path.split("/"))
+
+
+def file_entry(path: str, data: bytes, mode: int = 0o644) -> Entry:
+    """Return an entry for a file whose content is at hand."""
+    return Entry(path, Kind.FILE, mode, len(data), content=lambda: (data,))
+
+
+def link_entry(path: str, target: str) -> Entry:
+    """Return an entry for a symlink."""
+    return Entry(path, Kind.LINK, 0o777, link=target)
+
+
+def folder_entry(path: str, mode: int = 0o755, uid: int = 0, gid: int = 0) -> Entry:
+    """Return an entry for a folder."""
+    return Entry(path, Kind.FOLDER, mode, uid=uid, gid=gid)
+
+
+def complete(entries: Iterable[Entry], has_folder: Callable[[str], bool]) -> list[Entry]:
+    """Return a layer's entries in their order, with the parent folders that are missing.
+
+    A folder that is there already (`has_folder`) gets no entry: writing one would replace a symlink by that name,
+    or its mode and owner. A `SourceError` for a name that means something else in a layer, and for two entries
+    that want the same path.
+    """
+    placed: dict[str, Entry] = {}
+    for entry in entries:
+        _check(entry)
+        other = placed.setdefault(entry.path, entry)
+        if other is not entry and not (other.kind == entry.kind == Kind.FOLDER):
+            message = f"two files of one layer want the path /{entry.path}"
+            raise SourceError(message)
+    for entry in list(placed.values()):
+        for parent in _parents(entry.path):
+            there = placed.setdefault(parent, folder_entry(parent))
+            if there.kind != Kind.FOLDER:
+                message = f"/{parent} would be both a file and the folder of /{entry.path}"
+                raise SourceError(message)
+    kept = [entry for entry in placed.values() if entry.kind != Kind.FOLDER or not has_folder(entry.path)]
+    return sorted(kept, key=lambda entry: entry.parts)
+
+
+def _check(entry: Entry) -> None:
+    for part in entry.parts:
+        if part in ("", ".", "..") or "\0" in part:
+            message = f"not a path to pack: {entry.path!r}"
+            raise SourceError(message)
+        if part.startswith(".wh."):
+            message = f"cannot pack {entry.path!r}: in a layer, names that begin with .wh. delete files"
+            raise SourceError(message)
+    try:
+        (entry.path + entry.link).encode("utf-8")
+    except UnicodeEncodeError:
+        message = f"cannot pack {entry.path!r}: its name is not UTF-8"
+        raise SourceError(message) from None
+
+
+def _parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path

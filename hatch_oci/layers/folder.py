@@ -1,0 +1,139 @@
+"""Folders and files of the project, as the entries of a layer."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pathspec import GitIgnoreSpec
+
+from hatch_oci.errors import SourceError
+from hatch_oci.layers.entry import Content, Entry, Kind, folder_entry
+
+_READ = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One `copy` table: what goes where."""
+
+    source: str
+    """A folder, whose content is copied, or a file; relative to the project."""
+
+    target: str
+    """An absolute path in the image; for a file, one that ends with `/` is the folder it goes into."""
+
+    include: tuple[str, ...] = ()
+    """Patterns as in .gitignore, relative to the source; empty takes everything."""
+
+    exclude: tuple[str, ...] = ()
+    mode: int | None = None
+    """The permissions of files; a folder may be entered where it may be read. None: 0755 if executable, else 0644."""
+
+    uid: int = 0
+    gid: int = 0
+
+
+def copy_entries(copy: Copy, root: Path) -> list[Entry]:
+    """List what `copy` takes from the project at `root`.
+
+    Symlinks stay symlinks. A `SourceError` for one that leads out of the copied folder, for anything that is not
+    a file, a folder or a symlink, and where there is nothing to copy.
+    """
+    source = root / copy.source
+    target = copy.target.strip("/")
+    try:
+        if source.is_file():
+            path = f"{target}/{source.name}" if copy.target.endswith("/") else target
+            return [_file(source, path.strip("/"), copy)]
+        if source.is_dir():
+            entries = list(_folder(source, target, copy))
+            if any(entry.kind != Kind.FOLDER for entry in entries) or not (copy.include or copy.exclude):
+                return entries
+            message = f"copy: nothing in {copy.source} matches its include and exclude"
+            raise SourceError(message)
+    except OSError as error:
+        message = f"copy: cannot read {error.filename}: {error.strerror}"
+        raise SourceError(message) from error
+    message = f"copy: {copy.source} is neither a file nor a folder of the project"
+    raise SourceError(message)
+
+
+def _folder(source: Path, target: str, copy: Copy) -> Iterator[Entry]:
+    include = GitIgnoreSpec.from_lines(copy.include) if copy.include else None
+    exclude = GitIgnoreSpec.from_lines(copy.exclude)
+    pending = [""]
+    if target:
+        yield _folder_entry(target, copy)
+    while pending:
+        below = pending.pop()
+        for item in os.scandir(source / below):
+            relative = f"{below}/{item.name}" if below else item.name
+            path = f"{target}/{relative}" if target else relative
+            is_folder = item.is_dir(follow_symlinks=False)
+            if exclude.match_file(relative + "/" * is_folder):
+                continue
+            if is_folder:
+                pending.append(relative)
+                # With patterns, folders come with the files that they hold.
+                if include is None:
+                    yield _folder_entry(path, copy)
+            elif include is None or include.match_file(relative):
+                yield (
+                    _link(item.path, relative, path, copy) if item.is_symlink() else _file(Path(item.path), path, copy)
+                )
+
+
+def _folder_entry(path: str, copy: Copy) -> Entry:
+    if copy.mode is None:
+        return folder_entry(path, uid=copy.uid, gid=copy.gid)
+    enter = (copy.mode & 0o444) >> 2
+    return folder_entry(path, copy.mode | enter, copy.uid, copy.gid)
+
+
+def _link(source: str, relative: str, path: str, copy: Copy) -> Entry:
+    target = os.readlink(source)  # noqa: PTH115 - Path would tidy up what the link says
+    depth = 0
+    for part in (os.path.dirname(relative) + "/" + target).split("/"):  # noqa: PTH120 - of a path in the image
+        depth += -1 if part == ".." else part not in ("", ".")
+        if depth < 0 or target.startswith("/"):
+            message = f"copy: the symlink {source} leads to {target}, out of what is copied; exclude it"
+            raise SourceError(message)
+    return Entry(path, Kind.LINK, 0o777, link=target, uid=copy.uid, gid=copy.gid)
+
+
+def _file(source: Path, path: str, copy: Copy) -> Entry:
+    status = source.stat()
+    if not stat.S_ISREG(status.st_mode):
+        message = f"copy: {source} is neither a file, nor a folder, nor a symlink; exclude it"
+        raise SourceError(message)
+    mode = copy.mode if copy.mode is not None else 0o755 if status.st_mode & 0o100 else 0o644
+    return Entry(path, Kind.FILE, mode, status.st_size, uid=copy.uid, gid=copy.gid, content=_content(source, status))
+
+
+def _content(source: Path, seen: os.stat_result) -> Content:
+    """Return a function that reads the file, and fails unless it stays the one that was seen."""
+
+    def read() -> Iterator[bytes]:
+        try:
+            with source.open("rb") as file:
+                _check_unchanged(source, seen, file)
+                while chunk := file.read(_READ):
+                    yield chunk
+                _check_unchanged(source, seen, file)
+        except OSError as error:
+            message = f"cannot read {source}: {error.strerror}"
+            raise SourceError(message) from error
+
+    return read
+
+
+def _check_unchanged(source: Path, seen: os.stat_result, file: BinaryIO) -> None:
+    now = os.fstat(file.fileno())
+    if (now.st_size, now.st_mtime_ns, now.st_ino) != (seen.st_size, seen.st_mtime_ns, seen.st_ino):
+        message = f"{source} changed while the image was built; build again"
+        raise SourceError(message)

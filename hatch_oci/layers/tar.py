@@ -1,0 +1,77 @@
+"""Tar headers (POSIX.1-2017, pax, "ustar Interchange Format"), the same bytes on every machine."""
+
+from __future__ import annotations
+
+from hatch_oci.layers.entry import Entry, Kind
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+"""What closes a tar."""
+
+MTIME = 315532800
+"""Seconds: 1980-01-01, the oldest date that zip files can hold. One date for all: a layer whose content is the same
+is the same layer, whatever commit or day it was built on."""
+
+_MAX_OCTAL_7 = 0o7777777
+_MAX_OCTAL_11 = 0o77777777777
+
+
+def header(entry: Entry) -> bytes:
+    """Return the blocks that stand before an entry's content."""
+    path = entry.path + "/" if entry.kind is Kind.FOLDER else entry.path
+    prefix, name = _split(path)
+    records = {}
+    if name is None:
+        records["path"] = path
+    if len(entry.link) > 100 or not entry.link.isascii():
+        records["linkpath"] = entry.link
+    limits = {"size": _MAX_OCTAL_11, "uid": _MAX_OCTAL_7, "gid": _MAX_OCTAL_7}
+    numbers = {"size": entry.size, "uid": entry.uid, "gid": entry.gid}
+    records |= {key: str(value) for key, value in numbers.items() if value > limits[key]}
+    numbers |= dict.fromkeys(records.keys() & numbers.keys(), 0)
+    block = _block(path if name is None else name, prefix, entry.kind.value, entry.mode, entry.link, **numbers)
+    return (_pax(records) + block) if records else block
+
+
+def padding(size: int) -> bytes:
+    """Return what fills content of `size` bytes up to whole blocks."""
+    return bytes(-size % BLOCK)
+
+
+def _split(path: str) -> tuple[str, str | None]:
+    """Return the header's prefix and name, whose last is None where the path fits only a pax record."""
+    if not path.isascii() or len(path) > 256:
+        return "", None
+    if len(path) <= 100:
+        return "", path
+    # The slash between the two is left out; a folder's path ends with one that stays in the name.
+    cut = path.find("/", len(path) - 101, min(156, len(path) - 1))
+    return (path[:cut], path[cut + 1 :]) if cut > 0 else ("", None)
+
+
+def _pax(records: dict[str, str]) -> bytes:
+    body = b"".join(_record(key, records[key]) for key in sorted(records))
+    return _block("././@PaxHeader", "", b"x", 0o644, size=len(body)) + body + padding(len(body))
+
+
+def _record(key: str, value: str) -> bytes:
+    """Return a pax record, whose length counts itself."""
+    tail = f" {key}={value}\n".encode()
+    length = len(tail)
+    while len(str(length)) + len(tail) != length:
+        length = len(str(length)) + len(tail)
+    return str(length).encode() + tail
+
+
+def _block(
+    name: str, prefix: str, kind: bytes, mode: int, link: str = "", *, size: int = 0, uid: int = 0, gid: int = 0
+) -> bytes:
+    before = _text(name, 100) + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, uid, gid, size, MTIME)
+    device = b"%07o\0%07o\0" % (0, 0)
+    after = kind + _text(link, 100) + b"ustar\x0000" + bytes(64) + device + _text(prefix, 155) + bytes(12)
+    # The checksum is of the block with eight spaces in its place.
+    return before + b"%06o\0 " % (sum(before) + sum(after) + 8 * 0x20) + after
+
+
+def _text(text: str, width: int) -> bytes:
+    return text.encode("utf-8")[:width].ljust(width, b"\0")

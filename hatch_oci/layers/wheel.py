@@ -1,0 +1,291 @@
+"""Wheels, opened and checked (the binary distribution format specification)."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import re
+import stat
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from hatch_oci.errors import WheelError
+
+_HASHES = frozenset({"sha256", "sha384", "sha512"})
+_READ = 256 * 1024
+_MAX_METADATA = 16 * 1024 * 1024
+_ENTRY_POINT = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[[^\]]*\])?")
+_SIGNATURES = ("RECORD.jws", "RECORD.p7s")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a wheel, and what RECORD says of its content."""
+
+    path: str
+    size: int
+    executable: bool
+    record_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel whose structure has been checked; its files' hashes are checked as they are read."""
+
+    filename: str
+    name: str
+    """As in its metadata, not normalised."""
+
+    version: Version
+    tags: frozenset[Tag]
+    requires_python: SpecifierSet
+    sha256: str
+    dist_info: str
+    members: tuple[Member, ...]
+    """Its files without RECORD and the signatures of RECORD."""
+
+    console_scripts: Mapping[str, tuple[str, str]]
+    """Names, each with a module and an attribute in it."""
+
+    gui_scripts: Mapping[str, tuple[str, str]]
+    archive: zipfile.ZipFile
+
+    @property
+    def module_paths(self) -> Iterator[str]:
+        """The paths of its files as they will be in site-packages."""
+        data_folder = self.dist_info.removesuffix(".dist-info") + ".data"
+        for member in self.members:
+            top, _, rest = member.path.partition("/")
+            scheme, _, below = rest.partition("/")
+            if top != data_folder:
+                yield member.path
+            elif scheme in ("purelib", "platlib"):
+                yield below
+
+    def read(self, member: Member) -> Iterator[bytes]:
+        """Yield a member's bytes; a `WheelError` at the end if they are not the ones RECORD has the hash of."""
+        algorithm, _, expected = member.record_hash.partition("=")
+        hasher = hashlib.new(algorithm)
+        with _reading(self.filename, member.path), self.archive.open(member.path) as file:
+            while chunk := file.read(_READ):
+                hasher.update(chunk)
+                yield chunk
+        if _encode_hash(hasher.digest()) != expected:
+            message = f"{self.filename}: {member.path} is not the file that RECORD describes"
+            raise WheelError(message)
+
+
+@contextmanager
+def open_wheel(path: Path) -> Iterator[Wheel]:
+    """Open and check a wheel; a `WheelError` naming wheel and member for whatever is wrong with it."""
+    try:
+        _, version, _, tags = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise WheelError(str(error)) from None
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            with zipfile.ZipFile(file) as archive:
+                yield _read_wheel(path.name, version, tags, sha256, archive)
+    except zipfile.BadZipFile as error:
+        message = f"{path.name} is not a wheel: {error}"
+        raise WheelError(message) from error
+    except OSError as error:
+        message = f"cannot read the wheel {path}: {error.strerror or error}"
+        raise WheelError(message) from error
+
+
+def find_wheel(root: Path, pattern: str, name: str, version: str, tags: Sequence[Tag]) -> Path:
+    """Return the prebuilt wheel of a project: of those that `pattern` finds below `root`, the best for `tags`."""
+    found = sorted(root.glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
+    ranks = {tag: rank for rank, tag in enumerate(tags)}
+    fitting = []
+    for path in found:
+        try:
+            own_name, own_version, _, own_tags = parse_wheel_filename(path.name)
+        except InvalidWheelFilename:
+            continue
+        if own_name == canonicalize_name(name) and own_version == Version(version):
+            fitting.append((min((ranks.get(tag, len(ranks)) for tag in own_tags), default=0), path))
+    if not fitting:
+        others = f"; there is {', '.join(path.name for path in found)}" if found else ""
+        message = (
+            f"no wheel of {name} {version} matches wheel = {pattern!r}{others}: build it first, or correct `wheel`"
+        )
+        raise WheelError(message)
+    return min(fitting)[1]
+
+
+def check_runs(wheel: Wheel, tags: Collection[Tag], python_version: str, target: str) -> None:
+    """Raise a `WheelError` unless the wheel runs on a Python of that version, which takes wheels of those tags.
+
+    `target` says in the message what the image's Python is.
+    """
+    if not wheel.requires_python.contains(python_version, prereleases=True):
+        message = f"{wheel.filename} needs Python {wheel.requires_python}, but the base has {target}"
+        raise WheelError(message)
+    if wheel.tags.isdisjoint(tags):
+        offered = ", ".join(sorted(map(str, wheel.tags)))
+        message = f"{wheel.filename} is for {offered}, which does not run on {target}"
+        raise WheelError(message)
+
+
+def _read_wheel(filename: str, version: Version, tags: frozenset[Tag], sha256: str, archive: zipfile.ZipFile) -> Wheel:
+    infos = _checked_infos(filename, archive)
+    dist_info = _find_dist_info(filename, infos)
+
+    def text(name: str, *, optional: bool = False) -> str:
+        path = f"{dist_info}/{name}"
+        if path not in infos:
+            if optional:
+                return ""
+            message = f"{filename} has no {path}"
+            raise WheelError(message)
+        if infos[path].file_size > _MAX_METADATA:
+            message = f"{filename}: {path} is larger than any honest one"
+            raise WheelError(message)
+        with _reading(filename, path):
+            return archive.read(path).decode("utf-8")
+
+    major = str(HeaderParser().parsestr(text("WHEEL")).get("Wheel-Version", "")).partition(".")[0]
+    if major != "1":
+        message = f"{filename} is of Wheel-Version {major or '(none)'}, only 1 is known"
+        raise WheelError(message)
+    name, requires_python = _read_metadata(filename, version, text("METADATA"))
+    hashes = _read_record(filename, text("RECORD"))
+    scripts = _read_entry_points(filename, text("entry_points.txt", optional=True))
+    unhashed = {f"{dist_info}/{entry}" for entry in ("RECORD", *_SIGNATURES)}
+    members = []
+    for path, info in infos.items():
+        if path in unhashed:
+            continue
+        if hashes.get(path, "").partition("=")[0] not in _HASHES:
+            message = f"{filename}: {path} has no sha256 hash in RECORD"
+            raise WheelError(message)
+        executable = bool(info.external_attr >> 16 & 0o111)
+        members.append(Member(path, info.file_size, executable, hashes[path]))
+    return Wheel(
+        filename=filename,
+        name=name,
+        version=version,
+        tags=tags,
+        requires_python=requires_python,
+        sha256=sha256,
+        dist_info=dist_info,
+        members=tuple(members),
+        console_scripts=scripts.get("console_scripts", {}),
+        gui_scripts=scripts.get("gui_scripts", {}),
+        archive=archive,
+    )
+
+
+def _checked_infos(filename: str, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the archive's files by their paths, all of which stay below the folder they are put into."""
+    infos: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        path = info.filename.rstrip("/") if info.is_dir() else info.filename
+        parts = path.split("/")
+        # zipfile itself cuts names at a NUL and, on Windows, turns backslashes.
+        if info.orig_filename != info.filename or "\\" in path or any(part in ("", ".", "..") for part in parts):
+            message = f"{filename}: the name of {info.orig_filename[:200]!r} leads out of the wheel"
+            raise WheelError(message)
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            message = f"{filename}: {path} is a symlink or a special file, which a wheel cannot hold"
+            raise WheelError(message)
+        if info.is_dir():
+            continue
+        if path in infos:
+            message = f"{filename} holds {path} twice"
+            raise WheelError(message)
+        infos[path] = info
+    return infos
+
+
+def _find_dist_info(filename: str, infos: Collection[str]) -> str:
+    found = {top for path in infos if (top := path.partition("/")[0]).endswith(".dist-info") and top != path}
+    project = canonicalize_name(filename.partition("-")[0])
+    if len(found) != 1 or canonicalize_name(next(iter(found)).partition("-")[0]) != project:
+        message = f"{filename} must hold one folder {project}-VERSION.dist-info, it has: {sorted(found)}"
+        raise WheelError(message)
+    return found.pop()
+
+
+def _read_metadata(filename: str, version: Version, text: str) -> tuple[str, SpecifierSet]:
+    metadata = HeaderParser().parsestr(text)
+    name = str(metadata.get("Name", ""))
+    try:
+        same = Version(str(metadata.get("Version", ""))) == version
+        requires_python = SpecifierSet(str(metadata.get("Requires-Python", "")))
+    except (InvalidVersion, InvalidSpecifier) as error:
+        message = f"{filename}: METADATA: {error}"
+        raise WheelError(message) from None
+    if not same or canonicalize_name(name) != canonicalize_name(filename.partition("-")[0]):
+        message = f"{filename}: METADATA is that of {name} {metadata.get('Version')}"
+        raise WheelError(message)
+    return name, requires_python
+
+
+def _read_record(filename: str, text: str) -> dict[str, str]:
+    """Return the hash of each path in RECORD."""
+    hashes: dict[str, str] = {}
+    for row in csv.reader(io.StringIO(text, newline="")):
+        if not row:
+            continue
+        if len(row) != 3 or row[0] in hashes:
+            message = f"{filename}: RECORD has a malformed or repeated row: {','.join(row)[:200]!r}"
+            raise WheelError(message)
+        hashes[row[0]] = row[1]
+    return hashes
+
+
+def _read_entry_points(filename: str, text: str) -> dict[str, dict[str, tuple[str, str]]]:
+    """Return the groups of scripts; their names are safe as file names."""
+    parser = ConfigParser(delimiters=("=",), interpolation=None)
+    parser.optionxform = str  # type: ignore[method-assign,assignment]  # names keep their case
+    try:
+        parser.read_string(text)
+    except ConfigParserError as error:
+        message = f"{filename}: entry_points.txt: {str(error).splitlines()[0]}"
+        raise WheelError(message) from None
+    scripts: dict[str, dict[str, tuple[str, str]]] = {}
+    for group in {"console_scripts", "gui_scripts"}.intersection(parser.sections()):
+        scripts[group] = {}
+        for name, value in parser.items(group):
+            match = _ENTRY_POINT.fullmatch(value.strip())
+            if match is None or not re.fullmatch(r"[^/\\\x00-\x1f]+", name) or name in (".", ".."):
+                message = f"{filename}: the script {name[:100]!r} = {value[:100]!r} cannot be made"
+                raise WheelError(message)
+            scripts[group][name] = (match[1], match[2])
+    return scripts
+
+
+def _encode_hash(digest: bytes) -> str:
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def record_hash(data: bytes) -> str:
+    """Return a hash as RECORD has it."""
+    return f"sha256={_encode_hash(hashlib.sha256(data).digest())}"
+
+
+@contextmanager
+def _reading(filename: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeDecodeError) as error:
+        message = f"{filename}: cannot read {path}: {error}"
+        raise WheelError(message) from error

@@ -1,0 +1,94 @@
+"""OCI image layouts on disk (image-spec, image-layout.md), built beside their place and swapped in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hatch_oci.errors import OutputError
+from hatch_oci.image import media_types
+from hatch_oci.image.annotation_keys import CONTAINERD_NAME, REF_NAME
+from hatch_oci.image.digest import Digest
+from hatch_oci.image.document import encode_json
+from hatch_oci.image.manifest import Manifest
+from hatch_oci.output.swap import exchange, link_or_copy
+from hatch_oci.store.temporaries import sweep, temporary_folder
+
+
+def write_layout(
+    target: Path,
+    manifest: Manifest,
+    config: bytes,
+    layers: Mapping[Digest, Path],
+    repository: str,
+    tags: Sequence[str],
+) -> None:
+    """Write a layout of one image to the folder `target`, with one entry a tag.
+
+    `layers` are files with the layers' content. What was at `target` before stays whole until the new layout is;
+    an `OutputError` where it cannot be written.
+    """
+    prefix = f".{target.name}."
+    try:
+        sweep(target.parent, prefix)
+        with temporary_folder(target.parent, prefix) as folder:
+            made = folder / target.name
+            made.mkdir()
+            _write_blobs(made, manifest, config, layers)
+            entries = [
+                replace(manifest.descriptor, annotations={REF_NAME: tag, CONTAINERD_NAME: f"{repository}:{tag}"})
+                for tag in tags
+            ]
+            index = {
+                "schemaVersion": 2,
+                "mediaType": media_types.OCI_INDEX,
+                "manifests": [entry.to_json() for entry in entries],
+            }
+            _write(made / "oci-layout", encode_json({"imageLayoutVersion": "1.0.0"}))
+            _write(made / "index.json", encode_json(index))
+            _sync_folders(made)
+            _swap_in(made, target)
+    except OSError as error:
+        message = f"cannot write {target}: {error.strerror or error}"
+        raise OutputError(message) from error
+
+
+def _write_blobs(folder: Path, manifest: Manifest, config: bytes, layers: Mapping[Digest, Path]) -> None:
+    digests = dict.fromkeys(layer.digest for layer in manifest.layers)
+    for digest in (manifest.digest, manifest.config.digest, *digests):
+        _blob(folder, digest).parent.mkdir(parents=True, exist_ok=True)
+    _write(_blob(folder, manifest.digest), manifest.raw)
+    _write(_blob(folder, manifest.config.digest), config)
+    for digest in digests:
+        link_or_copy(layers[digest], _blob(folder, digest))
+
+
+def _blob(folder: Path, digest: Digest) -> Path:
+    return folder / "blobs" / digest.algorithm / digest.hex
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _swap_in(made: Path, target: Path) -> None:
+    """Put `made` at `target`; what was there goes to where `made` was, and away with it."""
+    if target.exists():
+        exchange(made, target)
+    else:
+        made.rename(target)
+
+
+def _sync_folders(folder: Path) -> None:
+    paths = [folder.parent.parent, *(Path(path) for path, _, _ in os.walk(folder))]
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,95 @@
+"""The build's record: a JSON file beside the image that says what was built, out of what."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hatch_oci.errors import OutputError
+from hatch_oci.image.descriptor import Descriptor
+from hatch_oci.image.digest import Digest
+from hatch_oci.image.manifest import Manifest
+from hatch_oci.image.platform import Platform
+from hatch_oci.store.temporaries import sweep, temporary_file
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """A layer of the image and what it holds."""
+
+    descriptor: Descriptor
+    diff_id: Digest
+    holds: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that a pipeline may want to know of a build."""
+
+    repository: str
+    tags: Sequence[str]
+    platform: Platform
+    manifest: Manifest
+    layers: Sequence[LayerRecord]
+    base_reference: str
+    base_digest: Digest | None
+    """Of the index, or else the manifest, that the reference leads to; None for scratch."""
+
+    base_manifest_digest: Digest | None
+    wheel: str | None
+    wheel_sha256: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as it is written."""
+        return {
+            "repository": self.repository,
+            "tags": list(self.tags),
+            "digest": str(self.manifest.digest),
+            "media-type": self.manifest.media_type,
+            "platforms": {
+                str(self.platform): {
+                    "digest": str(self.manifest.digest),
+                    "config-digest": str(self.manifest.config.digest),
+                    "layers": [
+                        {
+                            "digest": str(layer.descriptor.digest),
+                            "diff-id": str(layer.diff_id),
+                            "size": layer.descriptor.size,
+                            "holds": layer.holds,
+                        }
+                        for layer in self.layers
+                    ],
+                }
+            },
+            "base": {
+                "reference": self.base_reference,
+                "digest": _text(self.base_digest),
+                "manifest-digest": _text(self.base_manifest_digest),
+            },
+            "wheel": {"filename": self.wheel, "sha256": self.wheel_sha256} if self.wheel else None,
+        }
+
+
+def write_record(target: Path, record: Record) -> None:
+    """Write the record to the file `target`, replacing it at once; an `OutputError` where that fails."""
+    data = json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n"
+    prefix = f".{target.name}."
+    try:
+        sweep(target.parent, prefix)
+        with temporary_file(target.parent, prefix) as file:
+            file.write(data.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(target)
+    except OSError as error:
+        message = f"cannot write {target}: {error.strerror or error}"
+        raise OutputError(message) from error
+
+
+def _text(digest: Digest | None) -> str | None:
+    return str(digest) if digest else None

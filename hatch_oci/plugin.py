@@ -1,0 +1,18 @@
+"""What Hatch calls. Nothing is imported before it is needed: every build of every target comes by here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hatchling.plugin import hookimpl
+
+if TYPE_CHECKING:
+    from hatch_oci.builder import OCIBuilder
+
+
+@hookimpl
+def hatch_register_builder() -> type[OCIBuilder]:
+    """Return the builder of the target `oci`."""
+    from hatch_oci.builder import OCIBuilder
+
+    return OCIBuilder

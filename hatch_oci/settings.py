@@ -1,0 +1,329 @@
+"""What the target's table may say, and one frozen `Settings` out of it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from hatch_oci.base.python import Libc
+from hatch_oci.errors import ConfigError, PlatformError
+from hatch_oci.image.platform import Platform
+from hatch_oci.image.reference import is_repository, is_tag, split_host
+from hatch_oci.layers.folder import Copy
+from hatch_oci.layers.layer import COMPRESSIONS
+from hatch_oci.table import Table
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
+Words = tuple[str, ...] | Literal["inherit"] | None
+"""A command line, the base's, or what the default is."""
+
+_NEWEST_PYTHON = 15
+"""The minor of the newest `python:3.X-slim`."""
+
+_KEYS = [
+    "base-image",
+    "platforms",
+    "repository",
+    "tags",
+    "wheel",
+    "prefix",
+    "copy",
+    "entrypoint",
+    "cmd",
+    "env",
+    "ports",
+    "volumes",
+    "labels",
+    "annotations",
+    "user",
+    "working-dir",
+    "stop-signal",
+    "created",
+    "compression",
+    "python",
+    "libc",
+]
+_LATER_KEYS = [
+    "lock",
+    "extras",
+    "dependency-groups",
+    "exclude-packages",
+    "allow-sdist",
+    "system-site-packages",
+    "layers",
+    "bytecode",
+    "format",
+    "sbom",
+    "attestations",
+    "mirrors",
+    "insecure-registries",
+    "trusted-realms",
+]
+_HATCH_KEYS = [
+    "directory",
+    "dependencies",
+    "sources",
+    "packages",
+    "include",
+    "exclude",
+    "only-include",
+    "force-include",
+    "artifacts",
+    "versions",
+    "hooks",
+    "reproducible",
+    "require-runtime-dependencies",
+    "require-runtime-features",
+    "ignore-vcs",
+    "only-packages",
+    "dev-mode-dirs",
+    "dev-mode-exact",
+    "skip-excluded-dirs",
+]
+_COPY_KEYS = ("from", "to", "include", "exclude", "mode", "owner")
+
+_LONGEST_SHEBANG = 127
+"""Characters: what every Linux kernel in use reads of a script's first line."""
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the table says, checked, with the defaults filled in."""
+
+    base_image: str
+    platform: Platform
+    repository: str
+    tags: tuple[str, ...]
+    wheel: bool | str
+    prefix: str
+    copies: tuple[Copy, ...]
+    entrypoint: Words
+    cmd: Words
+    env: Mapping[str, str]
+    ports: tuple[str, ...]
+    volumes: tuple[str, ...]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    user: str | None
+    working_dir: str | None
+    stop_signal: str | None
+    created: str
+    compression: str
+    python: str | None
+    libc: Libc | None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What the defaults are made of."""
+
+    name: str
+    """Normalised."""
+
+    version: str
+    requires_python: SpecifierSet
+    timestamp: int
+    """Seconds since 1970, reproducible."""
+
+
+def read_settings(table: Table, project: Project) -> Settings:
+    """Read the target's table; a `ConfigError` lists all that is wrong with it."""
+    table.check_keys(_KEYS, hidden=(*_LATER_KEYS, *_HATCH_KEYS))
+    for key in _LATER_KEYS:
+        if key in table.values:
+            table.wrong(key, "is not supported yet by this version of hatch-oci-image")
+    settings = Settings(
+        base_image=table.text("base-image") or _default_base(table, project.requires_python),
+        platform=_read_platform(table),
+        repository=_read_repository(table, project.name),
+        tags=_read_tags(table, project.version),
+        wheel=_read_wheel(table),
+        prefix=_read_prefix(table),
+        copies=tuple(_read_copy(entry) for entry in table.tables("copy")),
+        entrypoint=_read_words(table, "entrypoint"),
+        cmd=_read_words(table, "cmd"),
+        env=_read_env(table),
+        ports=_read_ports(table),
+        volumes=tuple(_absolute(table, "volumes", path) for path in table.texts("volumes")),
+        labels=table.text_table("labels"),
+        annotations=table.text_table("annotations"),
+        user=table.optional_text("user"),
+        working_dir=_optional_path(table, "working-dir"),
+        stop_signal=table.optional_text("stop-signal"),
+        created=_read_created(table, project.timestamp),
+        compression=table.choice("compression", COMPRESSIONS),
+        python=_optional_path(table, "python"),
+        libc=_read_libc(table),
+    )
+    if table.mistakes:
+        raise ConfigError(table.mistakes)
+    return settings
+
+
+def _default_base(table: Table, allowed: SpecifierSet) -> str:
+    """Return the newest official image whose Python the project allows."""
+    for minor in range(_NEWEST_PYTHON, 6, -1):
+        # A bound such as >=3.12.4 or <=3.12 speaks of patch releases: any will do.
+        if any(allowed.contains(f"3.{minor}.{patch}") for patch in (0, 99)):
+            return f"python:3.{minor}-slim"
+    if "base-image" not in table.values:
+        table.wrong("base-image", f"must be set: there is no python:3.X-slim for requires-python = {str(allowed)!r}")
+    return ""
+
+
+def _read_platform(table: Table) -> Platform:
+    default = Platform("linux", "amd64")
+    texts = table.texts("platforms", (str(default),))
+    if len(texts) != 1:
+        table.wrong("platforms", "must hold one platform; several are not supported yet by this version")
+        return default
+    try:
+        return Platform.parse(texts[0])
+    except PlatformError as error:
+        table.wrong("platforms", f"is wrong: {error}")
+        return default
+
+
+def _read_repository(table: Table, default: str) -> str:
+    repository = table.text("repository", default)
+    _, name = split_host(repository)
+    if not is_repository(name):
+        table.wrong("repository", "must be like ghcr.io/acme/app: lower case, without a tag or a scheme")
+    return repository
+
+
+def _read_tags(table: Table, version: str) -> tuple[str, ...]:
+    tags = tuple(tag.replace("+", "-") for tag in table.texts("tags", (version,)))
+    if not tags:
+        table.wrong("tags", "must hold at least one tag")
+    for tag in tags:
+        if not is_tag(tag):
+            table.wrong("tags", f"holds {tag!r}, which is no tag: at most 128 letters, digits and ._-")
+    return tuple(dict.fromkeys(tags))
+
+
+def _read_wheel(table: Table) -> bool | str:
+    value = table.values.get("wheel", True)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return table.text("wheel")
+    table.wrong("wheel", "must be a boolean or a string")
+    return True
+
+
+def _read_prefix(table: Table) -> str:
+    prefix = _absolute(table, "prefix", table.text("prefix", "/app/.venv"))
+    if re.search(r"[\s]", prefix) or len(f"#!{prefix}/bin/python") > _LONGEST_SHEBANG:
+        table.wrong("prefix", "must be short and without spaces, since scripts name it in their first line")
+    return prefix
+
+
+def _read_copy(table: Table) -> Copy:
+    table.check_keys(_COPY_KEYS)
+    for key in ("from", "to"):
+        if key not in table.values:
+            table.wrong(key, "is missing")
+    target = table.text("to", "/")
+    mode = table.text("mode", "0")
+    owner = table.text("owner", "0")
+    if not re.fullmatch(r"[0-7]{1,4}", mode):
+        table.wrong("mode", 'must be an octal string like "0644"')
+    if not re.fullmatch(r"\d{1,9}(:\d{1,9})?", owner):
+        table.wrong("owner", 'must be numbers like "1000" or "1000:1000"')
+        owner = "0"
+    uid, _, gid = owner.partition(":")
+    return Copy(
+        source=table.text("from"),
+        target=_absolute(table, "to", target) + ("/" if target.endswith("/") and target != "/" else ""),
+        include=table.texts("include"),
+        exclude=table.texts("exclude"),
+        mode=int(mode, 8) if "mode" in table.values and re.fullmatch(r"[0-7]{1,4}", mode) else None,
+        uid=int(uid),
+        gid=int(gid or uid),
+    )
+
+
+def _read_words(table: Table, key: str) -> Words:
+    value = table.values.get(key)
+    if value is None or value == "inherit":
+        return value
+    if isinstance(value, list):
+        return table.texts(key)
+    if not isinstance(value, str):
+        table.wrong(key, "must be an array or a string")
+        return None
+    try:
+        return tuple(shlex.split(table.text(key)))
+    except ValueError as error:
+        table.wrong(key, f"cannot be split as a shell would: {error}")
+        return None
+
+
+def _read_env(table: Table) -> Mapping[str, str]:
+    env = table.text_table("env")
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name + value:
+            table.wrong("env", f"holds {name!r}, which is no variable's name")
+    return env
+
+
+def _read_ports(table: Table) -> tuple[str, ...]:
+    ports = []
+    for number, value in enumerate(table.array("ports"), 1):
+        match = re.fullmatch(r"(\d{1,5})(?:/(tcp|udp|sctp))?", str(value))
+        if isinstance(value, bool) or match is None or not 1 <= int(match[1]) <= 65535:
+            where = f"Element #{number} of field `{table.name}.ports`"
+            table.mistakes.append(f'{where} must be a port like 8080 or "53/udp"')
+            continue
+        ports.append(f"{int(match[1])}/{match[2] or 'tcp'}")
+    return tuple(ports)
+
+
+def _read_created(table: Table, timestamp: int) -> str:
+    if "created" not in table.values:
+        return _rfc3339(datetime.fromtimestamp(timestamp, UTC))
+    created = table.text("created", "now")
+    if created == "now":
+        return _rfc3339(datetime.now(UTC))
+    try:
+        datetime.fromisoformat(created)
+        valid = _RFC3339.fullmatch(created) is not None
+    except ValueError:
+        valid = False
+    if not valid:
+        table.wrong("created", 'must be "now" or a time like "2026-01-31T12:00:00Z"')
+    return created.upper()
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _read_libc(table: Table) -> Libc | None:
+    text = table.optional_text("libc")
+    match = re.fullmatch(r"(glibc|musl)[ -]?(\d{1,3})\.(\d{1,3})(?:\.\d+)?", text) if text else None
+    if text and match is None:
+        table.wrong("libc", 'must be like "glibc 2.36" or "musl 1.2"')
+    return Libc(match[1], int(match[2]), int(match[3])) if match else None
+
+
+def _optional_path(table: Table, key: str) -> str | None:
+    text = table.optional_text(key)
+    return _absolute(table, key, text) if text else None
+
+
+def _absolute(table: Table, key: str, path: str) -> str:
+    """Return an absolute path of the image, without what says nothing in it."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not path.startswith("/") or ".." in parts or "\0" in path:
+        table.wrong(key, f"must be an absolute path in the image, without `..`: {path!r}")
+    return "/" + "/".join(parts)

@@ -1,0 +1,192 @@
+"""The content-addressed store of blobs in the user's cache folder.
+
+v1/blobs/ALGORITHM/HEX    manifests, configs and layers, read-only
+v1/facts/KIND/KEY.json    what was found out about content, at some cost
+v1/incoming/              temporaries; a blob is renamed out of here when it is whole and checked
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from platformdirs import user_cache_path
+
+from hatch_oci.errors import ContentError, OutputError
+from hatch_oci.image.descriptor import Descriptor
+from hatch_oci.image.digest import Digest
+from hatch_oci.image.document import encode_json
+from hatch_oci.store.temporaries import sweep, temporary_file
+
+CACHE_VARIABLE = "HATCH_OCI_CACHE_DIR"
+
+_CHUNK = 1024 * 1024
+
+
+def cache_folder() -> Path:
+    """Return the folder for the store: `$HATCH_OCI_CACHE_DIR`, else one in the user's cache folder."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen) if chosen else user_cache_path("hatch-oci", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob in the store: whole, checked, and not to be written to; `size` in bytes."""
+
+    digest: Digest
+    size: int
+    path: Path
+
+
+class BlobWriter:
+    """Takes in a new blob whose digest is known only at its end."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        """Pass the bytes on to `write`."""
+        self._write = write
+        self._hasher = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        self._hasher.update(data)
+        self._write(data)
+        self.size += len(data)
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what has been written so far."""
+        return Digest("sha256", self._hasher.hexdigest())
+
+
+class BlobStore:
+    """Blobs by digest. Safe for several threads and processes: whole files are renamed into place."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use `folder`, which is made if need be; an `OutputError` where that is not possible."""
+        self.folder = folder / "v1"
+        self._incoming = self.folder / "incoming"
+        with self._writing():
+            self._incoming.mkdir(parents=True, exist_ok=True)
+        sweep(self._incoming, "")
+
+    def path(self, digest: Digest) -> Path:
+        """Return where a blob lies, or would lie."""
+        return self.folder / "blobs" / digest.algorithm / digest.hex
+
+    def find(self, digest: Digest) -> StoredBlob | None:
+        """Return a blob whose bytes were hashed again just now; a damaged one is dropped."""
+        path = self.path(digest)
+        hasher = digest.hasher()
+        size = 0
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    hasher.update(chunk)
+                    size += len(chunk)
+        except FileNotFoundError:
+            return None
+        if hasher.hexdigest() != digest.hex:
+            with self._writing():
+                path.unlink(missing_ok=True)
+            return None
+        return StoredBlob(digest, size, path)
+
+    def read(self, digest: Digest) -> bytes | None:
+        """Return the bytes of a small blob, checked, or None."""
+        blob = self.find(digest)
+        return blob.path.read_bytes() if blob else None
+
+    def put(self, chunks: Iterable[bytes], expected: Descriptor) -> StoredBlob:
+        """Take in a blob; a `ContentError`, and nothing kept, unless it is what `expected` says."""
+        hasher = expected.digest.hasher()
+        size = 0
+        with self._temporary() as file:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > expected.size:
+                    message = f"{expected.digest} goes on after the {expected.size} bytes it should have"
+                    raise ContentError(message)
+                hasher.update(chunk)
+                self._write(file, chunk)
+            if size < expected.size:
+                message = f"{expected.digest} ended after {size} of {expected.size} bytes"
+                raise ContentError(message)
+            if hasher.hexdigest() != expected.digest.hex:
+                message = f"{expected.digest} was asked for, but what came has the digest {hasher.hexdigest()}"
+                raise ContentError(message)
+            return self._keep(file, expected.digest, size)
+
+    def add(self, data: bytes) -> StoredBlob:
+        """Take in a small blob of our own."""
+        with self.create() as writer:
+            writer.write(data)
+        return StoredBlob(writer.digest, writer.size, self.path(writer.digest))
+
+    @contextmanager
+    def create(self) -> Iterator[BlobWriter]:
+        """Open a new blob; it is kept when the block ends without an error."""
+        with self._temporary() as file:
+            writer = BlobWriter(partial(self._write, file))
+            yield writer
+            self._keep(file, writer.digest, writer.size)
+
+    def recall(self, kind: str, key: str) -> Any:
+        """Return the JSON value that was remembered under `key`, or None."""
+        try:
+            return json.loads(self._fact(kind, key).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def remember(self, kind: str, key: str, value: Any) -> None:
+        """Keep a JSON value under `key`, which is safe as a file name; what was there is replaced."""
+        with self._temporary() as file:
+            self._write(file, encode_json(value))
+            self._rename(file, self._fact(kind, key))
+
+    def _fact(self, kind: str, key: str) -> Path:
+        return self.folder / "facts" / kind / f"{key}.json"
+
+    def _keep(self, file: BinaryIO, digest: Digest, size: int) -> StoredBlob:
+        path = self.path(digest)
+        self._rename(file, path)
+        return StoredBlob(digest, size, path)
+
+    def _rename(self, file: BinaryIO, path: Path) -> None:
+        with self._writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file.flush()
+            # Read-only for everyone: outputs may be hard links to this file.
+            Path(file.name).chmod(0o444)
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+
+    def _write(self, file: BinaryIO, data: bytes) -> None:
+        with self._writing():
+            file.write(data)
+
+    @contextmanager
+    def _temporary(self) -> Iterator[BinaryIO]:
+        with ExitStack() as stack:
+            # Only the making: an error of the body has its own story to tell.
+            with self._writing():
+                file = stack.enter_context(temporary_file(self._incoming, ""))
+            yield file
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            message = (
+                f"cannot write to the cache {self.folder}: {error.strerror or error}; "
+                f"make room, or set {CACHE_VARIABLE} to another folder"
+            )
+            raise OutputError(message) from error

@@ -1,0 +1,112 @@
+"""Typed readers over a table of `pyproject.toml` that collect every mistake, in Hatch's wording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+FORMAT_ERRORS = (ValueError, KeyError, IndexError, AttributeError, TypeError)
+"""What Hatch's context formatting raises for a field that is not known, or braces that do not match."""
+
+
+@dataclass
+class Table:
+    """A table and its name; strings are formatted as they are read.
+
+    A reader returns a value even for a mistake, so that reading goes on and all mistakes are found at once.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    format: Callable[[str], str]
+    mistakes: list[str] = field(default_factory=list)
+
+    def wrong(self, key: str, problem: str) -> None:
+        """Note a mistake in the field `key`."""
+        self.mistakes.append(f"Field `{self.name}.{key}` {problem}")
+
+    def check_keys(self, known: Collection[str], hidden: Collection[str] = ()) -> None:
+        """Note each key that is neither known nor `hidden`, with the nearest known one."""
+        for key in self.values:
+            if key not in known and key not in hidden:
+                near = get_close_matches(key, known, 1)
+                self.wrong(key, f"is not known; did you mean `{near[0]}`?" if near else "is not known")
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return a string that is not empty."""
+        return default if key not in self.values else self._text(key, self.values[key], default)
+
+    def optional_text(self, key: str) -> str | None:
+        """Return a string that is not empty, None where there is none."""
+        return self.text(key) or None
+
+    def texts(self, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Return an array of strings."""
+        if key not in self.values:
+            return default
+        return tuple(self._element(key, number, value) for number, value in enumerate(self.array(key), 1))
+
+    def text_table(self, key: str) -> dict[str, str]:
+        """Return a table of strings, which may be empty ones."""
+        value = self.values.get(key, {})
+        if not isinstance(value, dict):
+            self.wrong(key, "must be a table")
+            return {}
+        texts = {}
+        for name, text in value.items():
+            if isinstance(text, str):
+                texts[name] = self._formatted(f"{key}.{name}", text)
+            else:
+                self.wrong(f"{key}.{name}", "must be a string")
+        return texts
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        """Return one of `choices`, the first by default."""
+        value = self.text(key, choices[0])
+        if value not in choices:
+            self.wrong(key, f"must be one of: {', '.join(choices)}")
+            return choices[0]
+        return value
+
+    def array(self, key: str) -> list[Any]:
+        """Return an array as it is."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list):
+            self.wrong(key, "must be an array")
+            return []
+        return value
+
+    def tables(self, key: str) -> list[Table]:
+        """Return an array of tables, whose mistakes are noted with this table's."""
+        tables = []
+        for number, value in enumerate(self.array(key), 1):
+            if isinstance(value, dict):
+                tables.append(Table(f"{self.name}.{key}[{number}]", value, self.format, self.mistakes))
+            else:
+                self.mistakes.append(f"Element #{number} of field `{self.name}.{key}` must be a table")
+        return tables
+
+    def _text(self, key: str, value: object, default: str) -> str:
+        if not isinstance(value, str):
+            self.wrong(key, "must be a string")
+            return default
+        text = self._formatted(key, value)
+        if not text:
+            self.wrong(key, "must not be empty")
+            return default
+        return text
+
+    def _element(self, key: str, number: int, value: object) -> str:
+        if not isinstance(value, str):
+            self.mistakes.append(f"Element #{number} of field `{self.name}.{key}` must be a string")
+            return ""
+        return self._formatted(key, value)
+
+    def _formatted(self, key: str, text: str) -> str:
+        try:
+            return self.format(text)
+        except FORMAT_ERRORS as error:
+            self.wrong(key, f"cannot be formatted: {error} (a literal brace is written twice: {{{{ or }}}})")
+            return ""
