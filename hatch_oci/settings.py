@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from hatch_oci.base.python import Libc
-from hatch_oci.errors import ConfigError, PlatformError
+from hatch_oci.errors import ConfigError, DocumentError, PlatformError
 from hatch_oci.image.platform import Platform
-from hatch_oci.image.reference import is_repository, is_tag, split_host
+from hatch_oci.image.reference import Reference, is_tag
 from hatch_oci.layers.folder import Copy
 from hatch_oci.layers.layer import COMPRESSIONS
 from hatch_oci.table import Table
@@ -194,8 +194,9 @@ def _read_platform(table: Table) -> Platform:
 
 def _read_repository(table: Table, default: str) -> str:
     repository = table.text("repository", default)
-    _, name = split_host(repository)
-    if not is_repository(name):
+    try:
+        Reference.parse(f"{repository}:tag")
+    except DocumentError:
         table.wrong("repository", "must be like ghcr.io/acme/app: lower case, without a tag or a scheme")
     return repository
 
