@@ -119,5 +119,5 @@ def _said(answer: Answer) -> str:
         texts = [text.text() for error in errors if (text := error.find("message") or error.find("code"))]
     except (RegistryError, DocumentError):
         return ""
-    printable = re.sub(r"[^\x20-\x7e]+", " ", "; ".join(texts))[:200]
+    printable = re.sub(r"[^\x21-\x7e]+", " ", "; ".join(texts))[:200]
     return f": {printable}" if printable else ""

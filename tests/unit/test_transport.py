@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from demo.registry import Handler, Registry, serve
+from hatch_oci.errors import RegistryError
+from hatch_oci.registry.transport import Transport, is_loopback, safe_url
+
+
+@pytest.fixture
+def server() -> Iterator[Registry]:
+    with serve({}) as registry:
+        yield registry
+
+
+def redirect(location: str, *seen: list[str]) -> object:
+    def answer(request: Handler) -> None:
+        for log in seen:
+            log.append(request.headers.get("Authorization", ""))
+        request.reply(307, b"", {"Location": location})
+
+    return answer
+
+
+def get(url: str, headers: dict[str, str] | None = None, most: int = 1000) -> tuple[int, bytes]:
+    with closing(Transport()) as transport, transport.get(url, headers or {}) as answer:
+        return answer.status, answer.read(most)
+
+
+def test_a_redirect_is_followed_and_credentials_stay_with_their_origin(server: Registry) -> None:
+    seen: list[str] = []
+
+    def target(request: Handler) -> None:
+        seen.append(request.headers.get("Authorization", ""))
+        request.reply(200, b"there")
+
+    with serve({}) as other:
+        other.answers["GET", "/there"] = target
+        server.answers["GET", "/here"] = redirect("/near", seen)  # type: ignore[assignment]
+        server.answers["GET", "/near"] = redirect(f"http://{other.address}/there", seen)  # type: ignore[assignment]
+        assert get(f"http://{server.address}/here", {"Authorization": "Bearer secret"}) == (200, b"there")
+    assert seen == ["Bearer secret", "Bearer secret", ""]
+
+
+def test_a_redirect_without_end_stops_at_five(server: Registry) -> None:
+    server.answers["GET", "/loop"] = redirect("/loop")  # type: ignore[assignment]
+    with pytest.raises(RegistryError, match=r"/loop redirects more than 5 times"):
+        get(f"http://{server.address}/loop")
+    assert len(server.log) == 6
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://example.com/x", "//", "http://"])
+def test_a_redirect_to_what_is_not_http_is_refused(target: str, server: Registry) -> None:
+    server.answers["GET", "/x"] = redirect(target)  # type: ignore[assignment]
+    with pytest.raises(RegistryError) as caught:
+        get(f"http://{server.address}/x")
+    assert "Traceback" not in str(caught.value)
+
+
+def test_an_answer_longer_than_its_bound_is_refused(server: Registry) -> None:
+    server.answers["GET", "/long"] = lambda request: request.reply(200, b"x" * 2000)
+    with pytest.raises(RegistryError) as caught:
+        get(f"http://{server.address}/long?token=secret")
+    assert str(caught.value) == (
+        f"http://{server.address}/long sent more than the 1000 bytes that such an answer may have"
+    )
+
+
+def test_a_body_is_read_as_it_is_on_the_wire(server: Registry) -> None:
+    def answer(request: Handler) -> None:
+        request.reply(200, b"\x1f\x8bnot really", {"Content-Encoding": "gzip"})
+
+    server.answers["GET", "/x"] = answer
+    assert get(f"http://{server.address}/x") == (200, b"\x1f\x8bnot really")
+
+
+def test_cookies_are_not_sent_back(server: Registry) -> None:
+    seen = []
+
+    def answer(request: Handler) -> None:
+        seen.append(request.headers.get("Cookie"))
+        request.reply(200, b"", {"Set-Cookie": "session=1"})
+
+    server.answers["GET", "/x"] = answer
+    with closing(Transport()) as transport:
+        for _ in range(2):
+            with transport.get(f"http://{server.address}/x", {}) as got:
+                got.read(10)
+    assert seen == [None, None]
+
+
+def test_a_connection_that_breaks_is_one_line(server: Registry) -> None:
+    def answer(request: Handler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "100")
+        request.end_headers()
+        request.wfile.write(b"x")
+        request.close_connection = True
+
+    server.answers["GET", "/x"] = answer
+    with pytest.raises(RegistryError, match=rf"^no answer from http://{server.address}/x: .*") as caught:
+        get(f"http://{server.address}/x?signature=secret")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_one_line() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        with pytest.raises(RegistryError, match=f"^no answer from http://127.0.0.1:{port}/v2/: "):
+            get(f"http://127.0.0.1:{port}/v2/")
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9:5000", True),
+        ("localhost:5000", True),
+        ("[::1]:5000", True),
+        ("10.0.0.1", False),
+        ("localhost.example.com", False),
+        ("[2001:db8::1]", False),
+        ("127.0.0.1.example.com", False),
+    ],
+)
+def test_only_this_machine_is_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def test_a_url_is_shown_without_its_secrets() -> None:
+    assert safe_url("https://user:pass@example.com:8443/v2/?X-Signature=abc#x") == "https://example.com:8443/v2/"
