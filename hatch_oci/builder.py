@@ -127,7 +127,8 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             )
             raise WheelError(message) from error
         except Exception as error:
-            message = f"the project's wheel could not be built: {error}\n`hatch build -t wheel` says more"
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            message = f"the project's wheel could not be built: {reason}\n`hatch build -t wheel` says more"
             raise WheelError(message) from error
         return Path(artifact)
 

@@ -188,7 +188,7 @@ def _read_platform(table: Table) -> Platform:
     try:
         return Platform.parse(texts[0])
     except PlatformError as error:
-        table.wrong("platforms", f"is wrong: {error}")
+        table.wrong("platforms", f"holds what is {error}")
         return default
 
 
@@ -205,9 +205,10 @@ def _read_tags(table: Table, version: str) -> tuple[str, ...]:
     tags = tuple(tag.replace("+", "-") for tag in table.texts("tags", (version,)))
     if not tags:
         table.wrong("tags", "must hold at least one tag")
-    for tag in tags:
-        if not is_tag(tag):
-            table.wrong("tags", f"holds {tag!r}, which is no tag: at most 128 letters, digits and ._-")
+    elif "tags" not in table.wrong_keys:
+        for number, tag in enumerate(tags, 1):
+            if not is_tag(tag):
+                table.wrong_element("tags", number, f"is no tag, at most 128 letters, digits and ._-: {tag!r}")
     return tuple(dict.fromkeys(tags))
 
 
@@ -273,7 +274,7 @@ def _read_env(table: Table) -> Mapping[str, str]:
     env = table.text_table("env")
     for name, value in env.items():
         if not name or "=" in name or "\0" in name + value:
-            table.wrong("env", f"holds {name!r}, which is no variable's name")
+            table.wrong(f"env.{name}", "is no variable's name and value")
     return env
 
 
@@ -282,8 +283,7 @@ def _read_ports(table: Table) -> tuple[str, ...]:
     for number, value in enumerate(table.array("ports"), 1):
         match = re.fullmatch(r"(\d{1,5})(?:/(tcp|udp|sctp))?", str(value))
         if isinstance(value, bool) or match is None or not 1 <= int(match[1]) <= 65535:
-            where = f"Element #{number} of field `{table.name}.ports`"
-            table.mistakes.append(f'{where} must be a port like 8080 or "53/udp"')
+            table.wrong_element("ports", number, 'must be a port like 8080 or "53/udp"')
             continue
         ports.append(f"{int(match[1])}/{match[2] or 'tcp'}")
     return tuple(ports)

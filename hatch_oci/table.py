@@ -22,10 +22,18 @@ class Table:
     values: Mapping[str, Any]
     format: Callable[[str], str]
     mistakes: list[str] = field(default_factory=list)
+    wrong_keys: set[str] = field(default_factory=set)
 
     def wrong(self, key: str, problem: str) -> None:
-        """Note a mistake in the field `key`."""
-        self.mistakes.append(f"Field `{self.name}.{key}` {problem}")
+        """Note a mistake in the field `key`, unless one is noted: what follows from a mistake is none itself."""
+        if key not in self.wrong_keys:
+            self.mistakes.append(f"Field `{self.name}.{key}` {problem}")
+        self.wrong_keys.add(key)
+
+    def wrong_element(self, key: str, number: int, problem: str) -> None:
+        """Note a mistake in an element, counted from 1, of the array `key`."""
+        self.mistakes.append(f"Element #{number} of field `{self.name}.{key}` {problem}")
+        self.wrong_keys.add(key)
 
     def check_keys(self, known: Collection[str], hidden: Collection[str] = ()) -> None:
         """Note each key that is neither known nor `hidden`, with the nearest known one."""
@@ -85,7 +93,7 @@ class Table:
             if isinstance(value, dict):
                 tables.append(Table(f"{self.name}.{key}[{number}]", value, self.format, self.mistakes))
             else:
-                self.mistakes.append(f"Element #{number} of field `{self.name}.{key}` must be a table")
+                self.wrong_element(key, number, "must be a table")
         return tables
 
     def _text(self, key: str, value: object, default: str) -> str:
@@ -100,7 +108,7 @@ class Table:
 
     def _element(self, key: str, number: int, value: object) -> str:
         if not isinstance(value, str):
-            self.mistakes.append(f"Element #{number} of field `{self.name}.{key}` must be a string")
+            self.wrong_element(key, number, "must be a string")
             return ""
         return self._formatted(key, value)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hatch_oci.base.source import Source, open_source
-from hatch_oci.errors import BaseError, OCIError
+from hatch_oci.errors import BaseError, ContentError
 from hatch_oci.image import media_types
 from hatch_oci.image.config import ImageConfig, empty_config, read_config
 from hatch_oci.image.descriptor import Descriptor
@@ -66,12 +66,16 @@ def resolve(text: str, platform: Platform, root: Path, store: BlobStore, transpo
 
 def fetch_layers(base: Base, store: BlobStore, reporter: Reporter) -> tuple[StoredBlob, ...]:
     """Return the base's layers in the store, after fetching those that are missing, several at a time."""
-    found = {layer.digest: store.find(layer.digest) for layer in base.layers}
-    missing = {layer.digest: layer for layer in base.layers if found[layer.digest] is None}
-    if missing:
-        total = sum(layer.size for layer in missing.values())
-        with reporter.transfer(f"Fetching {len(missing)} layers of {base.name}", total) as advance:
-            found |= _fetch_all(list(missing.values()), base, store, advance)
+    try:
+        found = {layer.digest: store.find(layer.digest, layer.size) for layer in base.layers}
+        missing = {layer.digest: layer for layer in base.layers if found[layer.digest] is None}
+        if missing:
+            total = sum(layer.size for layer in missing.values())
+            with reporter.transfer(f"Fetching {len(missing)} layers of {base.name}", total) as advance:
+                found |= _fetch_all(list(missing.values()), base, store, advance)
+    except ContentError as error:
+        message = f"a layer of {base.name}: {error}"
+        raise ContentError(message) from error
     return tuple(blob for layer in base.layers if (blob := found[layer.digest]))
 
 
@@ -151,11 +155,9 @@ def _small(
     if descriptor.size > most:
         message = f"{where} has {descriptor.size} bytes; {most} are read at most"
         raise BaseError(message)
-    raw = store.read(descriptor.digest)
-    if raw is None:
-        try:
-            raw = store.put(read(descriptor), descriptor).path.read_bytes()
-        except OCIError as error:
-            message = f"{where}: {error}"
-            raise type(error)(message) from error
-    return raw
+    try:
+        raw = store.read(descriptor.digest, descriptor.size)
+        return store.put(read(descriptor), descriptor).path.read_bytes() if raw is None else raw
+    except ContentError as error:
+        message = f"{where}: {error}"
+        raise ContentError(message) from error

@@ -81,27 +81,33 @@ class BlobStore:
         """Return where a blob lies, or would lie."""
         return self.folder / "blobs" / digest.algorithm / digest.hex
 
-    def find(self, digest: Digest) -> StoredBlob | None:
-        """Return a blob whose bytes were hashed again just now; a damaged one is dropped."""
+    def find(self, digest: Digest, size: int | None = None) -> StoredBlob | None:
+        """Return a blob whose bytes were hashed again just now; a damaged one is dropped.
+
+        A `ContentError` where it is whole, but has not the `size` that somebody claims.
+        """
         path = self.path(digest)
         hasher = digest.hasher()
-        size = 0
+        found = 0
         try:
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK):
                     hasher.update(chunk)
-                    size += len(chunk)
+                    found += len(chunk)
         except FileNotFoundError:
             return None
         if hasher.hexdigest() != digest.hex:
             with self._writing():
                 path.unlink(missing_ok=True)
             return None
-        return StoredBlob(digest, size, path)
+        if size not in (None, found):
+            message = f"{digest} has {found} bytes, not the {size} that it should have"
+            raise ContentError(message)
+        return StoredBlob(digest, found, path)
 
-    def read(self, digest: Digest) -> bytes | None:
-        """Return the bytes of a small blob, checked, or None."""
-        blob = self.find(digest)
+    def read(self, digest: Digest, size: int | None = None) -> bytes | None:
+        """Return the bytes of a small blob, as `find` finds it, or None."""
+        blob = self.find(digest, size)
         return blob.path.read_bytes() if blob else None
 
     def put(self, chunks: Iterable[bytes], expected: Descriptor) -> StoredBlob:
