@@ -256,15 +256,16 @@ def _read_copy(table: Table) -> Copy:
 
 def _read_words(table: Table, key: str) -> Words:
     value = table.values.get(key)
-    if value is None or value == "inherit":
-        return value
+    if value is None:
+        return None
     if isinstance(value, list):
         return table.texts(key)
     if not isinstance(value, str):
         table.wrong(key, "must be an array or a string")
         return None
+    text = table.text(key)
     try:
-        return tuple(shlex.split(table.text(key)))
+        return "inherit" if text == "inherit" else tuple(shlex.split(text))
     except ValueError as error:
         table.wrong(key, f"cannot be split as a shell would: {error}")
         return None
