@@ -51,7 +51,7 @@ def _parts(settings: Settings, root: Path, app: App | None) -> Iterator[tuple[st
         yield f"venv {app.venv.prefix}", venv_entries(app.venv)
     for copy in settings.copies:
         # Not where they come from, which may be a path of this machine: the summary goes into the image.
-        yield f"files {copy.target}", copy_entries(copy, root)
+        yield f"files {copy.target.rstrip('/') or '/'}", copy_entries(copy, root)
     if app:
         wheel = app.wheel
         yield f"wheel {wheel.name} {wheel.version}", wheel_entries(wheel, app.venv, requested=True)
