@@ -70,12 +70,14 @@ def _start(app: App) -> tuple[str, ...]:
     chosen = scripts if len(scripts) == 1 else [script for script in scripts if canonicalize_name(script) == name]
     if chosen:
         return (f"{app.venv.bin}/{chosen[0]}",)
-    programs = sorted(path.split("/")[-2] for path in wheel.module_paths if path.endswith("/__main__.py"))
+    mains = (path.removesuffix("/__main__.py") for path in wheel.module_paths if path.endswith("/__main__.py"))
+    programs = sorted(main.replace("/", ".") for main in mains)
     named = [program for program in programs if canonicalize_name(program) == name]
     for candidates in (named, programs):
         if len(candidates) == 1:
             return (f"{app.venv.bin}/python", "-m", candidates[0])
-    found = f"the scripts {', '.join(scripts)}" if scripts else "no script and no package with a __main__.py"
+    packages = f"the packages {', '.join(programs)} with a __main__.py" if programs else "no package with a __main__.py"
+    found = f"the scripts {', '.join(scripts)}" if scripts else f"no script and {packages}"
     message = f"{wheel.filename} has {found}, so it is open how the image starts: set `entrypoint`"
     raise WheelError(message)
 

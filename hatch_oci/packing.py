@@ -42,6 +42,9 @@ def pack_layers(
             if entry.path in placed:
                 message = f"{placed[entry.path][1]} and {summary} both want the path /{entry.path}"
                 raise SourceError(message)
+            if entry.kind is not Kind.FOLDER and has_folder(entry.path):
+                message = f"{summary} would replace /{entry.path}, which is a folder of the base"
+                raise SourceError(message)
         placed |= {entry.path: (entry.kind, summary) for entry in complete_entries}
         yield write_layer(complete_entries, summary, settings.compression, store)
 

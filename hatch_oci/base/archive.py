@@ -20,6 +20,8 @@ else:
     from backports import zstd
 
 _PIECE = 1024 * 1024
+# ValueError: what tarfile raises over some malformed headers.
+_BROKEN = (tarfile.TarError, zstd.ZstdError, zlib.error, gzip.BadGzipFile, EOFError, ValueError)
 _MAX_RATIO = 200
 _MAX_SMALL = 256 * 1024 * 1024
 
@@ -39,7 +41,7 @@ def open_layer(path: Path, diff_id: Digest | None) -> Iterator[tarfile.TarFile]:
                 yield tar
             if diff_id:
                 stream.check(diff_id, path.name)
-    except (tarfile.TarError, zstd.ZstdError, zlib.error, gzip.BadGzipFile, EOFError) as error:
+    except _BROKEN as error:
         message = f"the layer {path.name} of the base cannot be unpacked: {error}"
         raise ContentError(message) from error
 

@@ -73,7 +73,7 @@ def complete(entries: Iterable[Entry], has_folder: Callable[[str], bool]) -> lis
             message = f"two files of one layer want the path /{entry.path}"
             raise SourceError(message)
     for entry in list(placed.values()):
-        for parent in _parents(entry.path):
+        for parent in folders_above(entry.path):
             there = placed.setdefault(parent, folder_entry(parent))
             if there.kind != Kind.FOLDER:
                 message = f"/{parent} would be both a file and the folder of /{entry.path}"
@@ -97,7 +97,8 @@ def _check(entry: Entry) -> None:
         raise SourceError(message) from None
 
 
-def _parents(path: str) -> Iterator[str]:
+def folders_above(path: str) -> Iterator[str]:
+    """Yield the folders that a path lies in, the nearest first."""
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from pathspec import GitIgnoreSpec
 
 from hatch_oci.errors import SourceError
-from hatch_oci.layers.entry import Content, Entry, Kind, folder_entry
+from hatch_oci.layers.entry import Content, Entry, Kind, folder_entry, folders_above
 
 _READ = 256 * 1024
 
@@ -64,8 +64,8 @@ def copy_entries(copy: Copy, root: Path) -> list[Entry]:
 
 
 def _folder(source: Path, target: str, copy: Copy) -> Iterator[Entry]:
-    include = GitIgnoreSpec.from_lines(copy.include) if copy.include else None
-    exclude = GitIgnoreSpec.from_lines(copy.exclude)
+    include = _patterns(copy.include) if copy.include else None
+    exclude = _patterns(copy.exclude)
     pending = [""]
     if target:
         yield _folder_entry(target, copy)
@@ -79,13 +79,25 @@ def _folder(source: Path, target: str, copy: Copy) -> Iterator[Entry]:
                 continue
             if is_folder:
                 pending.append(relative)
-                # With patterns, folders come with the files that they hold.
+                # Where patterns choose, folders come with the files that they hold.
                 if include is None:
                     yield _folder_entry(path, copy)
             elif include is None or include.match_file(relative):
+                if include:
+                    yield from (
+                        _folder_entry(f"{target}/{above}".strip("/"), copy) for above in folders_above(relative)
+                    )
                 yield (
                     _link(item.path, relative, path, copy) if item.is_symlink() else _file(Path(item.path), path, copy)
                 )
+
+
+def _patterns(patterns: tuple[str, ...]) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        message = f"copy: include and exclude take patterns as in .gitignore: {error}"
+        raise SourceError(message) from error
 
 
 def _folder_entry(path: str, copy: Copy) -> Entry:

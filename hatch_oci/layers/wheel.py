@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import csv
+import glob
 import hashlib
 import io
 import re
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
@@ -29,6 +32,8 @@ _READ = 256 * 1024
 _MAX_METADATA = 16 * 1024 * 1024
 _ENTRY_POINT = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[[^\]]*\])?")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
+# All that zipfile was seen to raise over damaged archives; RuntimeError covers encryption and unknown methods.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, ValueError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,13 @@ class Wheel:
         """Yield a member's bytes; a `WheelError` at the end if they are not the ones RECORD has the hash of."""
         algorithm, _, expected = member.record_hash.partition("=")
         hasher = hashlib.new(algorithm)
+        size = 0
         with _reading(self.filename, member.path), self.archive.open(member.path) as file:
             while chunk := file.read(_READ):
                 hasher.update(chunk)
+                size += len(chunk)
                 yield chunk
-        if _encode_hash(hasher.digest()) != expected:
+        if size != member.size or _encode_hash(hasher.digest()) != expected:
             message = f"{self.filename}: {member.path} is not the file that RECORD describes"
             raise WheelError(message)
 
@@ -95,22 +102,24 @@ def open_wheel(path: Path) -> Iterator[Wheel]:
         _, version, _, tags = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
         raise WheelError(str(error)) from None
-    try:
-        with path.open("rb") as file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            with zipfile.ZipFile(file) as archive:
-                yield _read_wheel(path.name, version, tags, sha256, archive)
-    except zipfile.BadZipFile as error:
-        message = f"{path.name} is not a wheel: {error}"
-        raise WheelError(message) from error
-    except OSError as error:
-        message = f"cannot read the wheel {path}: {error.strerror or error}"
-        raise WheelError(message) from error
+            archive = stack.enter_context(zipfile.ZipFile(file))
+            wheel = _read_wheel(path.name, version, tags, sha256, archive)
+        except OSError as error:
+            message = f"cannot read the wheel {path}: {error.strerror or error}"
+            raise WheelError(message) from error
+        except _ZIP_ERRORS as error:
+            message = f"{path.name} is not a wheel: {error}"
+            raise WheelError(message) from error
+        yield wheel
 
 
 def find_wheel(root: Path, pattern: str, name: str, version: str, tags: Sequence[Tag]) -> Path:
     """Return the prebuilt wheel of a project: of those that `pattern` finds below `root`, the best for `tags`."""
-    found = sorted(root.glob(pattern)) if not Path(pattern).is_absolute() else [Path(pattern)]
+    found = [root / path for path in sorted(glob.glob(pattern, root_dir=root, recursive=True))]  # noqa: PTH207
     ranks = {tag: rank for rank, tag in enumerate(tags)}
     fitting = []
     for path in found:
@@ -134,7 +143,8 @@ def check_runs(wheel: Wheel, tags: Collection[Tag], python_version: str, target:
 
     `target` says in the message what the image's Python is.
     """
-    if not wheel.requires_python.contains(python_version, prereleases=True):
+    # A release candidate counts as its release, as pip has it.
+    if not wheel.requires_python.contains(Version(python_version).base_version):
         message = f"{wheel.filename} needs Python {wheel.requires_python}, but the base has {target}"
         raise WheelError(message)
     if wheel.tags.isdisjoint(tags):
@@ -196,7 +206,9 @@ def _checked_infos(filename: str, archive: zipfile.ZipFile) -> dict[str, zipfile
     """Return the archive's files by their paths, all of which stay below the folder they are put into."""
     infos: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
-        path = info.filename.rstrip("/") if info.is_dir() else info.filename
+        # Not `is_dir()`, which some versions of zipfile cannot ask of an empty name.
+        is_folder = info.filename.endswith("/")
+        path = info.filename.removesuffix("/")
         parts = path.split("/")
         # zipfile itself cuts names at a NUL and, on Windows, turns backslashes.
         if info.orig_filename != info.filename or "\\" in path or any(part in ("", ".", "..") for part in parts):
@@ -206,7 +218,7 @@ def _checked_infos(filename: str, archive: zipfile.ZipFile) -> dict[str, zipfile
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             message = f"{filename}: {path} is a symlink or a special file, which a wheel cannot hold"
             raise WheelError(message)
-        if info.is_dir():
+        if is_folder:
             continue
         if path in infos:
             message = f"{filename} holds {path} twice"
@@ -242,9 +254,12 @@ def _read_metadata(filename: str, version: Version, text: str) -> tuple[str, Spe
 def _read_record(filename: str, text: str) -> dict[str, str]:
     """Return the hash of each path in RECORD."""
     hashes: dict[str, str] = {}
-    for row in csv.reader(io.StringIO(text, newline="")):
-        if not row:
-            continue
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    except csv.Error as error:
+        message = f"{filename}: RECORD: {error}"
+        raise WheelError(message) from error
+    for row in rows:
         if len(row) != 3 or row[0] in hashes:
             message = f"{filename}: RECORD has a malformed or repeated row: {','.join(row)[:200]!r}"
             raise WheelError(message)
@@ -286,6 +301,6 @@ def record_hash(data: bytes) -> str:
 def _reading(filename: str, path: str) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeDecodeError) as error:
+    except _ZIP_ERRORS as error:
         message = f"{filename}: cannot read {path}: {error}"
         raise WheelError(message) from error
