@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.utils import get_reproducible_timestamp
 
+from hatch_oci.errors import ConfigError
 from hatch_oci.image import annotation_keys as keys
 from hatch_oci.settings import Project, Settings, read_settings
 from hatch_oci.table import Table
@@ -22,6 +24,9 @@ _URL_LABELS = {
     keys.SOURCE: ("source", "repository", "sourcecode", "github", "gitlab"),
     keys.DOCUMENTATION: ("documentation", "docs"),
 }
+
+
+_YEAR_9999 = 253_402_300_799
 
 
 class OCIConfig(BuilderConfig):
@@ -38,7 +43,7 @@ class OCIConfig(BuilderConfig):
             lambda text: str(metadata.context.format(text, version=version)),
         )
         core = metadata.core
-        project = Project(core.name, version, core.python_constraint, get_reproducible_timestamp())
+        project = Project(core.name, version, core.python_constraint, _timestamp())
         return read_settings(table, project)
 
     @cached_property
@@ -49,6 +54,16 @@ class OCIConfig(BuilderConfig):
             return hooks
         own = self.target_config.get("hooks", {})
         return {name: hook for name, hook in hooks.items() if name in own}
+
+
+def _timestamp() -> int:
+    """Return the reproducible timestamp, which `SOURCE_DATE_EPOCH` may set."""
+    with suppress(ValueError):
+        timestamp = get_reproducible_timestamp()
+        if 0 <= timestamp <= _YEAR_9999:
+            return timestamp
+    message = "SOURCE_DATE_EPOCH must be a number of seconds since 1970"
+    raise ConfigError([message])
 
 
 def describe(metadata: ProjectMetadata[Any]) -> dict[str, str]:

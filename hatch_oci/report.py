@@ -59,7 +59,7 @@ def format_size(count: int) -> str:
         return f"{count} B"
     value = count / 1000
     for unit in ("kB", "MB"):
-        if value < 1000:
+        if round(value, 1) < 1000:
             return f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"

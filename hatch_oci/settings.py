@@ -88,8 +88,10 @@ _HATCH_KEYS = [
 ]
 _COPY_KEYS = ("from", "to", "include", "exclude", "mode", "owner")
 
+_ABSOLUTE = "must be an absolute path in the image, without `..`"
+
 _LONGEST_SHEBANG = 127
-"""Characters: what every Linux kernel in use reads of a script's first line."""
+"""Bytes: what every Linux kernel in use reads of a script's first line."""
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
 
@@ -152,7 +154,7 @@ def read_settings(table: Table, project: Project) -> Settings:
         cmd=_read_words(table, "cmd"),
         env=_read_env(table),
         ports=_read_ports(table),
-        volumes=tuple(_absolute(table, "volumes", path) for path in table.texts("volumes")),
+        volumes=_read_volumes(table),
         labels=table.text_table("labels"),
         annotations=table.text_table("annotations"),
         user=table.optional_text("user"),
@@ -224,7 +226,7 @@ def _read_wheel(table: Table) -> bool | str:
 
 def _read_prefix(table: Table) -> str:
     prefix = _absolute(table, "prefix", table.text("prefix", "/app/.venv"))
-    if re.search(r"[\s]", prefix) or len(f"#!{prefix}/bin/python") > _LONGEST_SHEBANG:
+    if re.search(r"[\s]", prefix) or len(f"#!{prefix}/bin/python".encode()) > _LONGEST_SHEBANG:
         table.wrong("prefix", "must be short and without spaces, since scripts name it in their first line")
     return prefix
 
@@ -282,12 +284,24 @@ def _read_env(table: Table) -> Mapping[str, str]:
 def _read_ports(table: Table) -> tuple[str, ...]:
     ports = []
     for number, value in enumerate(table.array("ports"), 1):
-        match = re.fullmatch(r"(\d{1,5})(?:/(tcp|udp|sctp))?", str(value))
-        if isinstance(value, bool) or match is None or not 1 <= int(match[1]) <= 65535:
+        text = table.element("ports", number, value) if isinstance(value, str) else repr(value)[:10]
+        if value and not text:
+            continue
+        match = re.fullmatch(r"(\d{1,5})(?:/(tcp|udp|sctp))?", text)
+        if match is None or not 1 <= int(match[1]) <= 65535:
             table.wrong_element("ports", number, 'must be a port like 8080 or "53/udp"')
             continue
         ports.append(f"{int(match[1])}/{match[2] or 'tcp'}")
     return tuple(ports)
+
+
+def _read_volumes(table: Table) -> tuple[str, ...]:
+    paths = table.texts("volumes")
+    if "volumes" not in table.wrong_keys:
+        for number, path in enumerate(paths, 1):
+            if not _is_absolute(path):
+                table.wrong_element("volumes", number, f"{_ABSOLUTE}: {path!r}")
+    return tuple(_plain(path) for path in paths)
 
 
 def _read_created(table: Table, timestamp: int) -> str:
@@ -296,6 +310,7 @@ def _read_created(table: Table, timestamp: int) -> str:
     created = table.text("created", "now")
     if created == "now":
         return _rfc3339(datetime.now(UTC))
+    created = created.upper()
     try:
         datetime.fromisoformat(created)
         valid = _RFC3339.fullmatch(created) is not None
@@ -303,7 +318,7 @@ def _read_created(table: Table, timestamp: int) -> str:
         valid = False
     if not valid:
         table.wrong("created", 'must be "now" or a time like "2026-01-31T12:00:00Z"')
-    return created.upper()
+    return created
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -325,7 +340,14 @@ def _optional_path(table: Table, key: str) -> str | None:
 
 def _absolute(table: Table, key: str, path: str) -> str:
     """Return an absolute path of the image, without what says nothing in it."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not path.startswith("/") or ".." in parts or "\0" in path:
-        table.wrong(key, f"must be an absolute path in the image, without `..`: {path!r}")
-    return "/" + "/".join(parts)
+    if not _is_absolute(path):
+        table.wrong(key, f"{_ABSOLUTE}: {path!r}")
+    return _plain(path)
+
+
+def _is_absolute(path: str) -> bool:
+    return path.startswith("/") and ".." not in path.split("/") and "\0" not in path
+
+
+def _plain(path: str) -> str:
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))

@@ -54,7 +54,7 @@ class Table:
         """Return an array of strings."""
         if key not in self.values:
             return default
-        return tuple(self._element(key, number, value) for number, value in enumerate(self.array(key), 1))
+        return tuple(self.element(key, number, value) for number, value in enumerate(self.array(key), 1))
 
     def text_table(self, key: str) -> dict[str, str]:
         """Return a table of strings, which may be empty ones."""
@@ -106,7 +106,8 @@ class Table:
             return default
         return text
 
-    def _element(self, key: str, number: int, value: object) -> str:
+    def element(self, key: str, number: int, value: object) -> str:
+        """Return an element, counted from 1, of the array `key` as a string."""
         if not isinstance(value, str):
             self.wrong_element(key, number, "must be a string")
             return ""
@@ -114,7 +115,12 @@ class Table:
 
     def _formatted(self, key: str, text: str) -> str:
         try:
-            return self.format(text)
+            formatted = self.format(text)
+            formatted.encode("utf-8")
+        except UnicodeEncodeError:
+            self.wrong(key, "has bytes that are not UTF-8")
+            return ""
         except FORMAT_ERRORS as error:
             self.wrong(key, f"cannot be formatted: {error} (a literal brace is written twice: {{{{ or }}}})")
             return ""
+        return formatted

@@ -23,6 +23,7 @@ _PIECE = 1024 * 1024
 # ValueError: what tarfile raises over some malformed headers.
 _BROKEN = (tarfile.TarError, zstd.ZstdError, zlib.error, gzip.BadGzipFile, EOFError, ValueError)
 _MAX_RATIO = 200
+_MAX_EMPTY = 16
 _MAX_SMALL = 256 * 1024 * 1024
 
 
@@ -65,10 +66,16 @@ class _Checked:
         self._stream = stream
         self._hasher = hasher
         self._left = limit
+        self._empty = 0
 
     def read(self, count: int) -> bytes:
         data = self._stream.read(count)
         self._left -= len(data)
+        self._empty += not data
+        # tarfile skips content by reading on, and on, for as long as a header says that it is.
+        if self._empty > _MAX_EMPTY:
+            message = "it ends before its content does"
+            raise EOFError(message)
         if self._left < 0:
             message = f"a layer of the base unpacks to more than {_MAX_RATIO} times its size"
             raise ContentError(message)

@@ -87,7 +87,7 @@ class Tree:
             with open_layer(self.layers[number], None) as tar:
                 for info in tar:
                     # The last member of a name is the one that counts, so no early end.
-                    if info.name in members and (file := tar.extractfile(info)):
+                    if info.name in members and info.isreg() and (file := tar.extractfile(info)):
                         data = file.read(most)
                         contents |= dict.fromkeys(members[info.name], data)
         return contents

@@ -67,9 +67,14 @@ class ConfigEdit:
 def read_config(raw: bytes, where: str) -> ImageConfig:
     """Read a configuration whose digest has been checked; a `DocumentError` if it is not one."""
     node = parse_json(raw, where)
-    diff_ids = tuple(read_digest(item) for item in node.get("rootfs").get("diff_ids").items())
+    # Go's nil again: null for an image without layers.
+    diff_ids_node = node.get("rootfs").find("diff_ids")
+    diff_ids = tuple(read_digest(item) for item in diff_ids_node.items()) if diff_ids_node else ()
     inner = node.find("config") or Node({}, f"{where} → config")
     lists = {key: _texts(inner, key) for key in ("Env", "Entrypoint", "Cmd")}
+    for key in ("ExposedPorts", "Volumes", "Labels"):
+        if table := inner.find(key):
+            table.table()
     history = node.find("history")
     steps = history.items() if history else []
     return ImageConfig(
@@ -139,9 +144,8 @@ def _edit_inner(inner: dict[str, Any], edit: ConfigEdit) -> dict[str, Any]:
 
 def _merge_env(base: list[str], added: Mapping[str, str]) -> list[str]:
     """Return `added` over `base`: what is there keeps its place, what is new comes sorted behind."""
-    kept = dict(_split_variable(variable) for variable in base)
-    merged = kept | {name: added[name] for name in sorted(added)}
-    return [f"{name}={value}" for name, value in merged.items()]
+    kept = {_split_variable(variable)[0]: variable for variable in base}
+    return list((kept | {name: f"{name}={added[name]}" for name in sorted(added)}).values())
 
 
 def _split_variable(variable: str) -> tuple[str, str]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from hatch_oci.errors import DocumentError
+
+_DEEPEST = 100
+"""Levels; what is read here is also copied and written again, by functions that call themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +70,21 @@ class Node:
         return {key: Node(value, self._below(key)).text() for key, value in self.table().items()}
 
     def _below(self, key: str) -> str:
+        key = printable(key)
         return f"{self.where}.{key}" if " → " in self.where else f"{self.where} → {key}"
 
 
 def parse_json(raw: bytes, where: str) -> Node:
     """Read one JSON document from UTF-8 `raw`; `where` names it in errors.
 
-    Refused with a `DocumentError`: another encoding, a byte order mark, duplicate keys, trailing data, NaN and
-    infinities, nesting beyond the parser's depth, integers beyond its length.
+    Refused with a `DocumentError`: another encoding, a byte order mark, duplicate keys, trailing data, half of a
+    surrogate pair, numbers that are not finite or beyond the parser's length, and deep nesting.
     """
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+        )
+        _check(value)
     except RecursionError:
         message = f"{where}: the JSON is nested too deeply"
         raise DocumentError(message) from None
@@ -89,6 +97,37 @@ def parse_json(raw: bytes, where: str) -> Node:
 def encode_json(value: Any) -> bytes:
     """Return the one canonical form in which this package writes JSON into an image."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def printable(text: str) -> str:
+    """Return somebody else's text as it may stand in a message: short, and without control characters."""
+    return "".join(character if character.isprintable() else "?" for character in text[:80])
+
+
+def _check(value: Any) -> None:
+    """Refuse what JSON can say, but nothing can write again."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        for item in level:
+            if isinstance(item, str):
+                item.encode("utf-8")
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in ([*item, *item.values()] if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return
+    raise RecursionError
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        message = f"{text[:20]} is too large a number"
+        raise DocumentError(message)
+    return number
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

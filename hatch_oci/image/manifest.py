@@ -9,7 +9,7 @@ from typing import Any
 from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
-from hatch_oci.image.document import Node, encode_json, parse_json
+from hatch_oci.image.document import Node, encode_json, parse_json, printable
 
 MAX_MANIFEST = 4 * 1024 * 1024
 """Bytes; what registries must accept at least, and what is read at most (distribution-spec)."""
@@ -56,7 +56,7 @@ def read_manifest(
     node = parse_json(raw, where)
     declared = node.find("mediaType")
     media_type = _media_type(node, declared.text() if declared else "", expected, content_type)
-    if node.get("schemaVersion").value != 2:
+    if not _is_version(node.get("schemaVersion").value, 2):
         node.get("schemaVersion").fail("must be 2")
     is_index = media_type in media_types.INDEXES
     foreign = ("config", "layers") if is_index else ("manifests",)
@@ -67,7 +67,7 @@ def read_manifest(
         return Index(raw, digest, media_type, _descriptors(node.get("manifests"), _MAX_ENTRIES))
     config = Descriptor.read(node.get("config"))
     if config.media_type not in media_types.CONFIGS:
-        node.get("config").fail(f"not a container image: the config is a {config.media_type[:80]}")
+        node.get("config").fail(f"not a container image: the config is a {printable(config.media_type)}")
     return Manifest(raw, digest, media_type, config, _descriptors(node.get("layers"), _MAX_LAYERS))
 
 
@@ -111,14 +111,19 @@ def _media_type(node: Node, declared: str, expected: Descriptor | None, content_
         if not declared and content_type is None:
             media_type = media_types.OCI_INDEX if "manifests" in node.table() else media_types.OCI_MANIFEST
     elif declared and declared != served:
-        node.fail(f"is served as {served[:80]}, but calls itself {declared[:80]}")
+        node.fail(f"is served as {printable(served)}, but calls itself {printable(declared)}")
     else:
         media_type = served
-    if media_type in media_types.SCHEMA1 or node.table().get("schemaVersion") == 1:
+    if media_type in media_types.SCHEMA1 or _is_version(node.table().get("schemaVersion"), 1):
         node.fail("is in Docker's schema 1 form, which nothing runs any more; push the image again with a newer tool")
     if media_type not in media_types.INDEXES | media_types.MANIFESTS:
-        node.fail(f"not an image manifest or index, but {media_type[:80] or 'of an unknown type'}")
+        node.fail(f"not an image manifest or index, but {printable(media_type) or 'of an unknown type'}")
     return media_type
+
+
+def _is_version(value: object, number: int) -> bool:
+    """Tell whether `value` is this integer, and not a float or a bool that equals it."""
+    return type(value) is int and value == number
 
 
 def _descriptors(node: Node, most: int) -> tuple[Descriptor, ...]:

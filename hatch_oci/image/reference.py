@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from hatch_oci.errors import InvalidReference
+from hatch_oci.errors import DigestError, InvalidReference
 from hatch_oci.image.digest import Digest
 
 DOCKER_HUB = "docker.io"
@@ -54,7 +54,11 @@ class Reference:
         Hub is meant, where a name of one part stands below `library/`. Without tag and digest the tag is `latest`.
         """
         rest, at, digest_text = text.partition("@")
-        digest = Digest.parse(digest_text) if at else None
+        try:
+            digest = Digest.parse(digest_text) if at else None
+        except DigestError as error:
+            message = f"not an image reference: {text!r}: {error}"
+            raise InvalidReference(message) from None
         host, repository = split_host(rest)
         repository, colon, tag = repository.partition(":")
         if colon and not is_tag(tag):

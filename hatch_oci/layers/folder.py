@@ -71,7 +71,7 @@ def _folder(source: Path, target: str, copy: Copy) -> Iterator[Entry]:
         yield _folder_entry(target, copy)
     while pending:
         below = pending.pop()
-        for item in os.scandir(source / below):
+        for item in _items(source / below):
             relative = f"{below}/{item.name}" if below else item.name
             path = f"{target}/{relative}" if target else relative
             is_folder = item.is_dir(follow_symlinks=False)
@@ -90,6 +90,11 @@ def _folder(source: Path, target: str, copy: Copy) -> Iterator[Entry]:
                 yield (
                     _link(item.path, relative, path, copy) if item.is_symlink() else _file(Path(item.path), path, copy)
                 )
+
+
+def _items(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as items:
+        return list(items)
 
 
 def _patterns(patterns: tuple[str, ...]) -> GitIgnoreSpec:

@@ -220,6 +220,9 @@ def _checked_infos(filename: str, archive: zipfile.ZipFile) -> dict[str, zipfile
             raise WheelError(message)
         if is_folder:
             continue
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            message = f"{filename}: {path} is compressed in a way that wheels are not (method {info.compress_type})"
+            raise WheelError(message)
         if path in infos:
             message = f"{filename} holds {path} twice"
             raise WheelError(message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,8 +48,9 @@ def write_layout(
             }
             _write(made / "oci-layout", encode_json({"imageLayoutVersion": "1.0.0"}))
             _write(made / "index.json", encode_json(index))
-            _sync_folders(made)
+            _sync_folders([made / "blobs", *(made / "blobs").iterdir(), made])
             _swap_in(made, target)
+            _sync_folders([target.parent])
     except OSError as error:
         message = f"cannot write {target}: {error.strerror or error}"
         raise OutputError(message) from error
@@ -78,16 +79,15 @@ def _write(path: Path, data: bytes) -> None:
 
 def _swap_in(made: Path, target: Path) -> None:
     """Put `made` at `target`; what was there goes to where `made` was, and away with it."""
-    if target.exists():
+    if os.path.lexists(target):
         exchange(made, target)
     else:
         made.rename(target)
 
 
-def _sync_folders(folder: Path) -> None:
-    paths = [folder.parent.parent, *(Path(path) for path, _, _ in os.walk(folder))]
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
+def _sync_folders(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

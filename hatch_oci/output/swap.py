@@ -24,7 +24,11 @@ def exchange(first: Path, second: Path) -> None:
         return
     aside = first.with_name(f"{first.name}.aside")
     second.rename(aside)
-    first.rename(second)
+    try:
+        first.rename(second)
+    except OSError:
+        aside.rename(second)
+        raise
     aside.rename(first)
 
 

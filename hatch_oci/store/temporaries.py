@@ -25,12 +25,15 @@ _GRACE = 60.0
 @contextmanager
 def temporary_file(folder: Path, prefix: str) -> Iterator[BinaryIO]:
     """Open a new file in `folder` for writing; it is removed at the end unless it was renamed by then."""
-    with tempfile.NamedTemporaryFile(prefix=prefix, dir=folder, delete=False) as file:
-        try:
-            _lock(file.fileno())
-            yield file  # type: ignore[misc]  # a wrapper that is a BinaryIO in all but its type
-        finally:
-            Path(file.name).unlink(missing_ok=True)
+    file = tempfile.NamedTemporaryFile(prefix=prefix, dir=folder, delete=False)  # noqa: SIM115 - closed below
+    try:
+        _lock(file.fileno())
+        yield file  # type: ignore[misc]  # a wrapper that is a BinaryIO in all but its type
+    finally:
+        Path(file.name).unlink(missing_ok=True)
+        # What is kept was flushed; what a full disk did not take would fail once more, and hide the first error.
+        with suppress(OSError):
+            file.close()
 
 
 @contextmanager

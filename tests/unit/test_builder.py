@@ -73,7 +73,7 @@ def read(layout_folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def blob(layout_folder: Path, descriptor: Mapping[str, Any]) -> Path:
-    return layout_folder / "blobs" / "sha256" / descriptor["digest"].removeprefix("sha256:")
+    return layout_folder / "blobs" / "sha256" / str(descriptor["digest"]).removeprefix("sha256:")
 
 
 def names(layout_folder: Path, descriptor: Mapping[str, Any]) -> list[str]:
@@ -281,7 +281,8 @@ def test_global_hooks_run_for_the_wheel_alone(project: Path) -> None:
         "class Hook(BuildHookInterface):\n"
         "    def initialize(self, version, build_data):\n"
         "        build_data['shared_data']['hook.txt'] = 'share/hook.txt'\n"
-        "        open('hook.txt', 'a').write(self.target_name)\n"
+        "        with open('hook.txt', 'a') as file:\n"
+        "            file.write(self.target_name)\n"
     )
     hook = "[tool.hatch.build.hooks.custom]"
     builder = builder_of(project, 'base-image = "oci:base"', more=f"{SCRIPT}\n{WHEEL}\n{hook}")

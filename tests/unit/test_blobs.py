@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hatch_oci.errors import ContentError, OutputError
+from hatch_oci.image.descriptor import Descriptor
+from hatch_oci.image.digest import Digest
+from hatch_oci.store.blobs import CACHE_VARIABLE, BlobStore, StoredBlob, cache_folder
+
+DATA = b"some content"
+SHA256 = Digest.of(DATA)
+SHA512 = Digest("sha512", hashlib.sha512(DATA).hexdigest())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BlobStore:
+    return BlobStore(tmp_path / "cache")
+
+
+def expecting(digest: Digest, size: int) -> Descriptor:
+    return Descriptor("application/octet-stream", digest, size)
+
+
+def files(store: BlobStore) -> set[str]:
+    return {str(path.relative_to(store.folder)) for path in store.folder.rglob("*") if path.is_file()}
+
+
+def spoil(path: Path, data: bytes) -> None:
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("digest", [SHA256, SHA512], ids=["sha256", "sha512"])
+@pytest.mark.parametrize("chunks", [[DATA], [DATA[:5], b"", DATA[5:]]], ids=["at once", "in chunks"])
+def test_a_blob_is_kept_under_its_digest(store: BlobStore, digest: Digest, chunks: list[bytes]) -> None:
+    path = store.folder / "blobs" / digest.algorithm / digest.hex
+    assert store.put(chunks, expecting(digest, len(DATA))) == StoredBlob(digest, len(DATA), path)
+    assert path.read_bytes() == DATA
+    assert store.path(digest) == path
+    assert files(store) == {f"blobs/{digest.algorithm}/{digest.hex}"}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected", "message"),
+    [
+        ([DATA[:5]], expecting(SHA256, 12), f"{SHA256} ended after 5 of 12 bytes"),
+        ([], expecting(SHA256, 12), f"{SHA256} ended after 0 of 12 bytes"),
+        ([DATA, b"!"], expecting(SHA256, 12), f"{SHA256} goes on after the 12 bytes it should have"),
+        ([DATA], expecting(SHA256, 11), f"{SHA256} goes on after the 11 bytes it should have"),
+        ([DATA], expecting(SHA256, 13), f"{SHA256} ended after 12 of 13 bytes"),
+        (
+            [b"other conten"],
+            expecting(SHA256, 12),
+            f"{SHA256} was asked for, but what came has the digest {hashlib.sha256(b'other conten').hexdigest()}",
+        ),
+        (
+            [b"other conten"],
+            expecting(SHA512, 12),
+            f"{SHA512} was asked for, but what came has the digest {hashlib.sha512(b'other conten').hexdigest()}",
+        ),
+    ],
+    ids=["short", "nothing", "long", "longer than said", "shorter than said", "other bytes", "other bytes, sha512"],
+)
+def test_nothing_is_kept_of_wrong_content(
+    store: BlobStore, chunks: list[bytes], expected: Descriptor, message: str
+) -> None:
+    with pytest.raises(ContentError) as caught:
+        store.put(chunks, expected)
+    assert str(caught.value) == message
+    assert files(store) == set()
+
+
+def test_an_endless_blob_is_read_no_further_than_its_size(store: BlobStore) -> None:
+    taken = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            taken.append(1)
+            yield b"x" * 10
+
+    with pytest.raises(ContentError):
+        store.put(endless(), expecting(SHA256, 25))
+    assert len(taken) == 3
+
+
+def test_an_error_of_the_source_goes_on_and_nothing_is_kept(store: BlobStore) -> None:
+    def broken() -> Iterator[bytes]:
+        yield DATA[:5]
+        raise ConnectionResetError(104, "reset by peer")
+
+    with pytest.raises(ConnectionResetError, match="reset by peer"):
+        store.put(broken(), expecting(SHA256, 12))
+    assert files(store) == set()
+
+
+@settings(deadline=None)
+@given(st.binary(), st.binary(), st.integers(-3, 3))
+def test_a_blob_is_kept_only_as_it_was_promised(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, promised: bytes, more: int
+) -> None:
+    store = BlobStore(tmp_path_factory.mktemp("cache"))
+    size = max(0, len(promised) + more)
+    try:
+        kept = store.put([data], expecting(Digest.of(promised), size)).path.read_bytes()
+    except ContentError:
+        assert data != promised or size != len(data)
+        assert files(store) == set()
+    else:
+        assert kept == data == promised
+        assert size == len(data)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are POSIX")
+def test_blobs_and_facts_are_read_only(store: BlobStore) -> None:
+    blob = store.add(DATA)
+    store.remember("kind", "key", 1)
+    for path in (blob.path, store.folder / "facts" / "kind" / "key.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o444
+
+
+def test_a_blob_of_our_own_is_added(store: BlobStore) -> None:
+    assert store.add(DATA) == StoredBlob(SHA256, 12, store.path(SHA256))
+    assert store.read(SHA256) == DATA
+
+
+def test_a_blob_is_written_whose_digest_is_known_at_its_end(store: BlobStore) -> None:
+    with store.create() as writer:
+        writer.write(DATA[:5])
+        assert (writer.digest, writer.size) == (Digest.of(DATA[:5]), 5)
+        writer.write(DATA[5:])
+        assert store.find(SHA256) is None
+    assert (writer.digest, writer.size) == (SHA256, 12)
+    assert store.find(SHA256) == StoredBlob(SHA256, 12, store.path(SHA256))
+
+
+def fail_while_writing(store: BlobStore) -> None:
+    with store.create() as writer:
+        writer.write(DATA)
+        raise LookupError
+
+
+def test_a_blob_whose_maker_fails_is_not_kept(store: BlobStore) -> None:
+    with pytest.raises(LookupError):
+        fail_while_writing(store)
+    assert files(store) == set()
+
+
+@pytest.mark.parametrize("digest", [SHA256, SHA512], ids=["sha256", "sha512"])
+def test_what_is_not_there_is_not_found(store: BlobStore, digest: Digest) -> None:
+    assert store.find(digest) is None
+    assert store.read(digest) is None
+
+
+@pytest.mark.parametrize("digest", [SHA256, SHA512], ids=["sha256", "sha512"])
+@pytest.mark.parametrize("damage", [b"", DATA[:-1], DATA + b"\0", b"S" + DATA[1:]])
+def test_a_damaged_blob_is_dropped_and_can_be_put_again(store: BlobStore, digest: Digest, damage: bytes) -> None:
+    blob = store.put([DATA], expecting(digest, 12))
+    spoil(blob.path, damage)
+    assert store.find(digest) is None
+    assert store.read(digest) is None
+    assert files(store) == set()
+    assert store.put([DATA], expecting(digest, 12)) == store.find(digest)
+
+
+@pytest.mark.parametrize("size", [0, 11, 13])
+def test_a_blob_of_another_size_than_claimed_is_an_error_but_stays(store: BlobStore, size: int) -> None:
+    store.add(DATA)
+    for look in (store.find, store.read):
+        with pytest.raises(ContentError) as caught:
+            look(SHA256, size)
+        assert str(caught.value) == f"{SHA256} has 12 bytes, not the {size} that it should have"
+    assert store.read(SHA256, 12) == DATA
+
+
+def test_putting_a_blob_again_repairs_it(store: BlobStore) -> None:
+    spoil(store.add(DATA).path, b"damage")
+    store.put([DATA], expecting(SHA256, 12))
+    assert store.read(SHA256) == DATA
+
+
+def test_a_blob_is_found_by_another_store_in_the_folder(tmp_path: Path) -> None:
+    BlobStore(tmp_path).add(DATA)
+    assert BlobStore(tmp_path).read(SHA256) == DATA
+
+
+def test_threads_may_put_one_blob_at_once(store: BlobStore) -> None:
+    data = bytes(range(256)) * 4096
+    digest = Digest.of(data)
+    barrier = Barrier(8)
+
+    def put(_number: int) -> StoredBlob:
+        barrier.wait()
+        chunks = (data[start : start + 8192] for start in range(0, len(data), 8192))
+        return store.put(chunks, expecting(digest, len(data)))
+
+    with ThreadPoolExecutor(8) as pool:
+        blobs = list(pool.map(put, range(8)))
+    assert set(blobs) == {store.find(digest)}
+    assert files(store) == {f"blobs/sha256/{digest.hex}"}
+
+
+@pytest.mark.parametrize("value", [None, [], {"b": 1, "a": "ü"}, "text", 5])
+def test_a_fact_is_remembered(tmp_path: Path, value: Any) -> None:
+    BlobStore(tmp_path).remember("kind", "key", "old")
+    BlobStore(tmp_path).remember("kind", "key", value)
+    assert BlobStore(tmp_path).recall("kind", "key") == value
+    assert BlobStore(tmp_path).recall("kind", "other") is None
+    assert BlobStore(tmp_path).recall("other", "key") is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"a"'])
+def test_a_damaged_fact_is_forgotten(store: BlobStore, damage: bytes) -> None:
+    store.remember("kind", "key", {"a": 1})
+    spoil(store.folder / "facts" / "kind" / "key.json", damage)
+    assert store.recall("kind", "key") is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are POSIX")
+def test_temporaries_that_a_killed_process_left_are_removed(store: BlobStore) -> None:
+    old, young = store.folder / "incoming" / "old", store.folder / "incoming" / "young"
+    for path in (old, young):
+        path.write_bytes(b"part")
+    os.utime(old, (time.time() - 3600,) * 2)
+    BlobStore(store.folder.parent)
+    assert files(store) == {"incoming/young"}
+
+
+def test_a_cache_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    folder = tmp_path / "file" / "cache"
+    with pytest.raises(OutputError) as caught:
+        BlobStore(folder)
+    assert str(caught.value) == (
+        f"cannot write to the cache {folder / 'v1'}: Not a directory; "
+        "make room, or set HATCH_OCI_CACHE_DIR to another folder"
+    )
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(store: BlobStore) -> None:
+    (store.folder / "blobs").write_bytes(b"in the way")
+    with pytest.raises(OutputError) as caught:
+        store.put([DATA], expecting(SHA256, 12))
+    assert str(caught.value).startswith(f"cannot write to the cache {store.folder}: ")
+    assert files(store) == {"blobs"}
+
+
+FILLED = """
+import resource, signal, sys
+from pathlib import Path
+from hatch_oci.store.blobs import BlobStore
+store = BlobStore(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+try:
+    store.add(b"x" * 1_000_000)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX")
+def test_a_disk_that_takes_no_more_says_what_to_do(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FILLED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        f"OutputError cannot write to the cache {tmp_path / 'v1'}: File too large; "
+        "make room, or set HATCH_OCI_CACHE_DIR to another folder\n"
+    )
+    assert files(BlobStore(tmp_path)) == set()
+
+
+def test_the_cache_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "chosen"))
+    assert cache_folder() == tmp_path / "chosen"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the user's cache folder is the system's matter")
+@pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
+def test_the_cache_is_else_in_the_users_cache_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str | None
+) -> None:
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    if value is not None:
+        monkeypatch.setenv(CACHE_VARIABLE, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "hatch-oci"

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatch_oci.errors import ConfigError
+from hatch_oci.settings import _KEYS
+from tests.unit.projects import read_table
+
+BRACES = "(a literal brace is written twice: {{ or }})"
+PATH = "must be an absolute path in the image, without `..`"
+PORT = 'must be a port like 8080 or "53/udp"'
+REPOSITORY = "must be like ghcr.io/acme/app: lower case, without a tag or a scheme"
+SHORT = "must be short and without spaces, since scripts name it in their first line"
+SEVERAL = "must hold one platform; several are not supported yet by this version"
+TIME = 'must be "now" or a time like "2026-01-31T12:00:00Z"'
+
+
+def mistakes(values: dict[str, Any]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read_table(values)
+    assert str(caught.value) == "\n".join(caught.value.mistakes)
+    return caught.value.mistakes
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("base-image", 5, "must be a string"),
+        ("base-image", "", "must not be empty"),
+        ("platforms", [], SEVERAL),
+        ("platforms", ["linux/amd64", "linux/arm64"], SEVERAL),
+        ("platforms", ["amd64"], "holds what is not a platform: 'amd64'; write it like linux/amd64 or linux/arm/v7"),
+        *(
+            ("repository", text, REPOSITORY)
+            for text in ("Acme/App", "https://x.io/a", "x.io/a:1", "x.io/a@sha256:1", "/a")
+        ),
+        ("tags", [], "must hold at least one tag"),
+        ("wheel", 1, "must be a boolean or a string"),
+        ("wheel", "", "must not be empty"),
+        ("prefix", "app", f"{PATH}: 'app'"),
+        ("prefix", "/my app", SHORT),
+        ("prefix", "/" + "x" * 114, SHORT),
+        ("entrypoint", 5, "must be an array or a string"),
+        ("entrypoint", {"a": "b"}, "must be an array or a string"),
+        ("entrypoint", "'open", "cannot be split as a shell would: No closing quotation"),
+        ("cmd", True, "must be an array or a string"),
+        ("cmd", "", "must not be empty"),
+        ("env", [], "must be a table"),
+        ("platforms", "linux/amd64", "must be an array"),
+        ("platforms", ["{nope}"], f"cannot be formatted: Unknown context field `nope` {BRACES}"),
+        ("tags", "latest", "must be an array"),
+        ("ports", 8080, "must be an array"),
+        ("labels", "a=b", "must be a table"),
+        ("annotations", ["a"], "must be a table"),
+        ("user", 1000, "must be a string"),
+        ("working-dir", "srv", f"{PATH}: 'srv'"),
+        ("stop-signal", 15, "must be a string"),
+        *(
+            ("created", text, TIME)
+            for text in (
+                "yesterday",
+                "2026-01-31",
+                "2026-01-31T12:00:00",
+                "2026-02-30T12:00:00Z",
+                "2026-01-31 12:00:00Z",
+                "20260131T120000Z",
+            )
+        ),
+        ("created", datetime(2026, 1, 31, tzinfo=UTC), "must be a string"),
+        ("compression", "zstd", "must be one of: gzip, none"),
+        ("python", "python3", f"{PATH}: 'python3'"),
+        ("python", "/usr/bin/py\0thon", f"{PATH}: '/usr/bin/py\\x00thon'"),
+        ("libc", "uclibc 1.0", 'must be like "glibc 2.36" or "musl 1.2"'),
+        ("libc", "glibc", 'must be like "glibc 2.36" or "musl 1.2"'),
+        ("lock", "auto", "is not supported yet by this version of hatch-oci-image"),
+        ("bytecode", True, "is not supported yet by this version of hatch-oci-image"),
+        ("entry-point", [], "is not known; did you mean `entrypoint`?"),
+    ],
+)
+def test_a_mistake_is_told(key: str, value: object, problem: str) -> None:
+    assert mistakes({key: value}) == [f"Field `t.{key}` {problem}"]
+
+
+@pytest.mark.parametrize("name", ["A=B", "", "A\0", "=A"])
+def test_a_variable_whose_name_is_none_is_told(name: str) -> None:
+    assert mistakes({"env": {"B": "", name: "x"}}) == [f"Field `t.env.{name}` is no variable's name and value"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("tags", "a b", "is no tag, at most 128 letters, digits and ._-: 'a b'"),
+        ("tags", "x" * 129, f"is no tag, at most 128 letters, digits and ._-: {'x' * 129!r}"),
+        ("tags", "", "is no tag, at most 128 letters, digits and ._-: ''"),
+        ("tags", 1, "must be a string"),
+        ("volumes", ["/a"], "must be a string"),
+        ("entrypoint", None, "must be a string"),
+        ("copy", "static", "must be a table"),
+    ],
+)
+def test_an_element_that_is_wrong_is_told_once(key: str, value: object, problem: str) -> None:
+    assert mistakes({key: [value]}) == [f"Element #1 of field `t.{key}` {problem}"]
+
+
+@pytest.mark.parametrize(
+    "port", [0, 65536, -1, True, 80.0, "", "http", "80/icmp", "80/TCP", "80-90", "80/tcp\n", [80], None]
+)
+def test_a_port_that_is_none_is_told(port: object) -> None:
+    assert mistakes({"ports": [8080, port]}) == [f"Element #2 of field `t.ports` {PORT}"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"to": "/x"}, "Field `t.copy[1].from` is missing"),
+        ({"from": "x"}, "Field `t.copy[1].to` is missing"),
+        ({"from": "x", "to": "x"}, f"Field `t.copy[1].to` {PATH}: 'x'"),
+        ({"from": "x", "to": "/../x"}, f"Field `t.copy[1].to` {PATH}: '/../x'"),
+        ({"from": "x", "to": "/x", "form": "y"}, "Field `t.copy[1].form` is not known; did you mean `from`?"),
+        ({"from": "x", "to": "/x", "mode": 644}, "Field `t.copy[1].mode` must be a string"),
+        ({"from": "x", "to": "/x", "mode": "u+x"}, 'Field `t.copy[1].mode` must be an octal string like "0644"'),
+        (
+            {"from": "x", "to": "/x", "owner": "me"},
+            'Field `t.copy[1].owner` must be numbers like "1000" or "1000:1000"',
+        ),
+        ({"from": "x", "to": "/x", "include": "*"}, "Field `t.copy[1].include` must be an array"),
+    ],
+)
+def test_a_mistake_in_a_copy_is_told(entry: object, expected: str) -> None:
+    assert mistakes({"copy": [entry]}) == [expected]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    assert mistakes({"prots": [80], "user": 1, "copy": [{"to": "/x"}], "created": "x", "sbom": True}) == [
+        "Field `t.prots` is not known; did you mean `ports`?",
+        "Field `t.sbom` is not supported yet by this version of hatch-oci-image",
+        "Field `t.copy[1].from` is missing",
+        "Field `t.user` must be a string",
+        f"Field `t.created` {TIME}",
+    ]
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(codec="utf-8", exclude_characters="0123456789"), max_size=20)
+    | st.sampled_from(["inherit", "now", "/a", "linux/amd64", "{version}", "{env:X:}", "glibc 2.36", "80/udp", "0644"])
+    | st.datetimes(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["from", "to", "mode", "owner", "A"]), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(_KEYS) | st.text(), VALUES, max_size=6))
+def test_any_table_gives_settings_or_mistakes(values: dict[str, Any]) -> None:
+    try:
+        settings = read_table(values)
+    except ConfigError as error:
+        found = error.mistakes
+        assert found
+        assert all("t." in mistake for mistake in found)
+    else:
+        assert settings.tags
