@@ -33,6 +33,7 @@ _MACHINES = {
     "riscv64": ("riscv64", 31),
     "loong64": ("loongarch64", 36),
 }
+_OLD_ARMS = {"v5": "armv5tel", "v6": "armv6l"}
 _LEGACY_MANYLINUX = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 
 
@@ -126,7 +127,12 @@ def supported_tags(python: Python, platform: Platform) -> list[Tag]:
 
 def _platform_tags(libc: Libc, platform: Platform) -> list[str]:
     machine, oldest = _MACHINES.get(platform.architecture, (platform.architecture, 17))
+    if platform.architecture == "arm":
+        machine = _OLD_ARMS.get(platform.variant, machine)
     tags = []
+    if machine in _OLD_ARMS.values() and libc.name == "glibc":
+        # No manylinux is for them.
+        oldest = libc.minor + 1
     if libc.name == "musl":
         tags = [f"musllinux_{libc.major}_{minor}_{machine}" for minor in range(libc.minor, -1, -1)]
     else:

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from hatch_oci.base.look import Contents, Folders, look_into
+from hatch_oci.base.python import Libc, Python
+from hatch_oci.base.resolve import Base
+from hatch_oci.errors import ContentError
+from hatch_oci.image.config import AddedLayer, ConfigEdit, edit_config, empty_config
+from hatch_oci.image.digest import Digest
+from hatch_oci.image.platform import Platform
+from hatch_oci.store.blobs import BlobStore, StoredBlob
+from tests.unit.filesystems import GLIBC_LOADER, Member, debian, elf, file, folder, link, tar_of, whiteout
+
+AMD64 = Platform("linux", "amd64")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BlobStore:
+    return BlobStore(tmp_path / "cache")
+
+
+def base_of(
+    store: BlobStore, layers: Sequence[Sequence[Member]], env: Mapping[str, str] | None = None
+) -> tuple[Base, tuple[StoredBlob, ...]]:
+    tars = [tar_of(members) for members in layers]
+    added = tuple(AddedLayer(Digest.of(data), "test") for data in tars)
+    config = edit_config(empty_config(AMD64), ConfigEdit("2024-01-01T00:00:00Z", added, env=env or {}))
+    blobs = tuple(store.add(gzip.compress(data, mtime=0)) for data in tars)
+    return Base("the base", None, None, None, config, (), lambda _: iter(())), blobs
+
+
+def look(
+    store: BlobStore,
+    layers: Sequence[Sequence[Member]],
+    env: Mapping[str, str] | None = None,
+    python: str | None = None,
+    libc: Libc | None = None,
+) -> Contents:
+    base, blobs = base_of(store, layers, env)
+    return look_into(base, blobs, store, python, libc)
+
+
+def test_folders_and_python_are_found_in_all_layers(store: BlobStore) -> None:
+    env = {"PATH": "/usr/local/bin", "PYTHON_VERSION": "3.13.2", "LANG": "C"}
+    contents = look(store, [debian(), [file("srv/www/a")]], env)
+    assert contents.python == Python("/usr/local/bin/python3.13", "3.13.2", False, Libc("glibc", 2, 36))
+    assert contents.folders.has("usr/local/bin")
+    assert contents.folders.has("srv/www")
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [
+        ("", True),
+        ("usr", True),
+        ("usr/lib", True),
+        ("lib", True),
+        ("lib/x", True),
+        ("usr/lib/x", True),
+        ("abs", True),
+        ("abs/x", True),
+        ("chain/x", True),
+        ("etc/up/lib/x", True),
+        ("usr/lib/x/file", False),
+        ("lib/x/file", False),
+        ("lib/y", False),
+        ("file", False),
+        ("file/x", False),
+        ("to-file", False),
+        ("dangling", False),
+        ("dangling/x", False),
+        ("gone", False),
+        ("loop", False),
+        ("nothing", False),
+    ],
+)
+def test_folders_are_told_through_links(path: str, there: bool, store: BlobStore) -> None:
+    members = [
+        file("usr/lib/x/file"),
+        file("gone/file"),
+        link("lib", "usr/lib"),
+        link("abs", "/usr/lib"),
+        link("chain", "lib"),
+        link("etc/up", "../chain/.."),
+        file("file"),
+        link("to-file", "file"),
+        link("dangling", "nowhere"),
+        link("loop", "loop"),
+    ]
+    for _ in ("read", "remembered"):
+        assert look(store, [members, [whiteout("gone")]]).folders.has(path) is there
+
+
+def test_a_base_without_layers_has_but_its_root(store: BlobStore) -> None:
+    contents = look(store, [])
+    assert (contents.folders.has(""), contents.folders.has("usr")) == (True, False)
+    assert contents.python is None
+    assert contents.problem.startswith("the base: no Python found on PATH (looked in /usr/local/sbin, ")
+    assert Folders().has("")
+    assert not Folders().has("usr")
+
+
+def test_a_base_without_python_tells_why_when_it_is_needed(store: BlobStore) -> None:
+    for _ in ("read", "remembered"):
+        contents = look(store, [[file("bin/sh")]], {"PATH": "/bin"})
+        assert contents.python is None
+        assert contents.problem == (
+            'the base: no Python found on PATH (looked in /bin): set python = "/path/to/python3.X" or choose another'
+        )
+        assert contents.folders.has("bin")
+
+
+def test_what_was_seen_is_remembered_and_no_layer_is_read_again(store: BlobStore) -> None:
+    base, blobs = base_of(store, [debian()])
+    first = look_into(base, blobs, store, None, None)
+    for blob in blobs:
+        blob.path.unlink()
+    assert look_into(base, blobs, store, None, None) == first
+    with pytest.raises(OSError, match="No such file"):
+        look_into(base, blobs, store, "/usr/local/bin/python3.13", None)
+
+
+@pytest.mark.parametrize(
+    ("env", "python", "libc", "expected"),
+    [
+        ({}, None, None, "CPython 3.13.0 with glibc 2.36"),
+        ({"PYTHON_VERSION": "3.13.9"}, None, None, "CPython 3.13.9 with glibc 2.36"),
+        ({"PATH": "/opt"}, None, None, "CPython 3.12.0 with glibc 2.36"),
+        ({}, "/opt/python3", None, "CPython 3.12.0 with glibc 2.36"),
+        ({}, None, Libc("musl", 1, 2), "CPython 3.13.0 with musl 1.2"),
+        ({}, "/nowhere", None, "the base: there is no file /nowhere; correct `python`"),
+    ],
+)
+def test_another_question_gets_another_answer(
+    env: dict[str, str], python: str | None, libc: Libc | None, expected: str, store: BlobStore
+) -> None:
+    layers = [debian(), [file("opt/python3.12", elf(GLIBC_LOADER)), link("opt/python3", "python3.12")]]
+    look(store, layers)
+    contents = look(store, layers, env, python, libc)
+    assert (str(contents.python) if contents.python else contents.problem) == expected
+
+
+def test_other_layers_are_another_base(store: BlobStore) -> None:
+    assert look(store, [debian()]).python
+    assert not look(store, [debian(), [whiteout("usr/local/bin/python3")], [whiteout("usr/local/bin/python")]]).python
+
+
+def test_a_layer_that_is_not_what_the_config_says_is_refused_and_nothing_remembered(store: BlobStore) -> None:
+    base, _ = base_of(store, [debian()])
+    wrong = (store.add(gzip.compress(tar_of([folder("usr")]))),)
+    for _ in range(2):
+        with pytest.raises(ContentError, match="unpacks to other bytes than its diff_id"):
+            look_into(base, wrong, store, None, None)
+
+
+def test_names_that_are_not_utf8_do_not_matter(store: BlobStore) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    members = [*debian(), folder(name), file(f"{name}/x"), link("to", name), link(f"l{name}", "usr"), file(f"f{name}")]
+    assert b"caf\xe9" in tar_of(members)
+    for _ in ("read", "remembered"):
+        contents = look(store, [members])
+        assert contents.python is not None
+        assert contents.folders.has("usr/local")
+        assert contents.folders.has("to")
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"folders": [', b"null", bytes(100), b"\xff"])
+def test_a_memory_that_is_damaged_is_made_anew(damaged: bytes, store: BlobStore) -> None:
+    first = look(store, [debian()])
+    (fact,) = (path for path in store.folder.rglob("*.json") if path.is_file())
+    assert json.loads(fact.read_text())
+    fact.chmod(0o644)
+    fact.write_bytes(damaged)
+    assert look(store, [debian()]) == first
+    assert json.loads(fact.read_text())
