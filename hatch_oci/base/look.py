@@ -66,17 +66,12 @@ def look_into(
 
 
 def _folders(tree: Tree) -> dict[str, Any]:
-    walked = [(path, entry.kind) for path, entry in tree.walk() if _is_text(path)]
+    walked = [(path, entry.kind) for path, entry in tree.walk()]
     targets = {path: tree.find(path) for path, kind in walked if kind == "link"}
     return {
         "folders": ["/", *(path for path, kind in walked if kind == "folder")],
-        "links": {path: to[0] for path, to in targets.items() if to and to[1].kind == "folder" and _is_text(to[0])},
+        "links": {path: to[0] for path, to in targets.items() if to and to[1].kind == "folder"},
     }
-
-
-def _is_text(path: str) -> bool:
-    """Tell whether a name is UTF-8; nothing that is packed here has another."""
-    return path.isascii() or not any("\ud800" <= character <= "\udfff" for character in path)
 
 
 def _python(tree: Tree, env: Mapping[str, str], python: str | None, libc: Libc | None) -> dict[str, Any]:

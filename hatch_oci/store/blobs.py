@@ -22,7 +22,6 @@ from platformdirs import user_cache_path
 from hatch_oci.errors import ContentError, OutputError
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
-from hatch_oci.image.document import encode_json
 from hatch_oci.store.temporaries import sweep, temporary_file
 
 CACHE_VARIABLE = "HATCH_OCI_CACHE_DIR"
@@ -154,7 +153,8 @@ class BlobStore:
     def remember(self, kind: str, key: str, value: Any) -> None:
         """Keep a JSON value under `key`, which is safe as a file name; what was there is replaced."""
         with self._temporary() as file:
-            self._write(file, encode_json(value))
+            # In ASCII, which holds also the names of files that are not UTF-8.
+            self._write(file, json.dumps(value).encode("ascii"))
             self._rename(file, self._fact(kind, key))
 
     def _fact(self, kind: str, key: str) -> Path:
