@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -10,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +92,17 @@ def podman(layout: Path, tag: str, port: int, *, env: Mapping[str, str]) -> Iter
 
 
 def free_port() -> int:
-    """Answer a port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Answer a port that nobody listens on, and that the kernel will give to nobody who asks for any.
+
+    The service listens on it only later, and the registries and servers of other tests ask for any port meanwhile.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        # Not random's: pytest-randomly gives that the same seed in every worker.
+        port = first // 2 + secrets.randbelow(first // 2)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def fetch(port: int, path: str) -> str:
