@@ -21,6 +21,7 @@ from tests.unit.bases import QUICK
 SCOPE = "repository:team/app:pull"
 ANN = Credential("here", "ann", "hidden")
 IDENTITY = Credential("here", identity_token="hidden")
+NO_LIVES: list[Any] = [0, -1, 300.0, "300", True, None, []]
 
 
 class Service:
@@ -215,7 +216,7 @@ def test_an_answer_that_is_too_long_is_refused(service: Service) -> None:
         ({"expires_in": 3}, 1.5),
         ({"expires_in": 20}, 10),
         ({"expires_in": 10**9}, 10**9 - 10),
-        *(({"expires_in": value}, 50) for value in (0, -1, 300.0, "300", True, None, [])),
+        *(({"expires_in": value}, 50) for value in NO_LIVES),
     ],
 )
 def test_a_token_is_renewed_in_time(answer: Mapping[str, Any], seconds: float, service: Service) -> None:
