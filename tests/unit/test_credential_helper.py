@@ -129,8 +129,10 @@ def test_nonsense_is_told_of_without_what_it_is(answer: str, programs: Programs)
 
 
 def test_a_helper_that_prints_without_end_is_stopped(programs: Programs, tmp_path: Path) -> None:
-    program = programs.helper("x", f"echo $$ >{tmp_path}/pid; exec yes hidden")
+    program = programs.helper("x", f"echo $$ >{tmp_path}/pid; while :; do printf %10000s hidden; sleep 0.02; done")
+    start = time.monotonic()
     assert failure() == f"{program} answered with more than 65536 bytes"
+    assert time.monotonic() - start < 5
     assert ended(tmp_path / "pid")
 
 
