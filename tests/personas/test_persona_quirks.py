@@ -1,38 +1,32 @@
-"""What is peculiar to one registry; each test is named after it."""
+"""What is peculiar to one of the registries in the clouds; each test is named after it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 
 from hatch_oci.image import media_types
 from tests.personas import quirks, stores
 from tests.personas.conftest import Enter
-from tests.personas.images import Content, docker_content, oci_content, windows_content
+from tests.personas.images import windows_content
 from tests.personas.persona import Persona
 from tests.personas.registries import (
     ALIYUN,
     ALIYUN_PERSONAL,
     AZURE,
-    DISTRIBUTION_2,
-    DISTRIBUTION_2_BEARER,
-    DISTRIBUTION_3,
     ECR,
     ECR_PUBLIC,
     GAR,
     GCR,
     GHCR,
-    GITLAB,
-    HARBOR,
     HUB,
     MCR,
-    PERSONAS,
     QUAY,
     TENCENT,
     TENCENT_HONG_KONG,
-    ZOT,
 )
 
 
@@ -132,9 +126,10 @@ def test_persona_whose_store_says_no_has_its_signature_kept_out_of_the_message(p
     place.service.signature_seconds = -1
     message = place.refusal()
     assert "403" in message
-    signatures = [value for _, query in place.service.signed for name, value in query if "sig" in name.lower()]
+    queries = [query for _, query in place.service.signed]
+    signatures = [value for query in queries for name, value in query if name.lower().endswith(("sig", "signature"))]
     assert signatures
-    assert not any(signature in line for signature in signatures for line in place.said if len(signature) > 8)
+    assert not any(signature in unquote(line) for signature in signatures for line in place.said)
 
 
 @pytest.mark.parametrize("port", ["", ":80"], ids=["without a port", "with its port"])
@@ -157,6 +152,8 @@ def test_persona_tencent_gives_a_new_signature_for_the_rest_of_a_blob(persona: P
 
 def test_persona_ghcr_is_told_of_the_oci_index_with_every_manifest(enter: Enter) -> None:
     place = enter(GHCR)
+    place.pull_and_check()
+    # The second time only a HEAD is needed.
     place.pull_and_check()
     asked = place.asked("/manifests/")
     assert {seen.method for seen in asked} == {"HEAD", "GET"}
@@ -252,88 +249,6 @@ def test_persona_quay_redirects_with_302_and_breaks_a_download_three_times(enter
     place.service.cuts = 3
     place.pull_and_check()
     assert place.service.cuts == 0
-
-
-def test_persona_harbor_never_gets_its_cookie_back(enter: Enter) -> None:
-    place = enter(HARBOR)
-    place.log_in()
-    place.service.private = True
-    place.pull_and_check()
-    assert not [refusal for refusal in place.service.refused if "CSRF" in refusal.body]
-
-
-def test_persona_harbor_challenges_a_token_without_the_scope_by_basic(enter: Enter) -> None:
-    place = enter(HARBOR)
-    place.service.private = True
-    place.service.withheld = 1
-    place.log_in()
-    place.pull_and_check()
-
-
-@pytest.mark.parametrize("persona", [pytest.param(one, id=one.name) for one in (HUB, QUAY, DISTRIBUTION_2_BEARER)])
-def test_persona_that_says_a_token_lacks_the_scope_is_asked_for_another(persona: Persona, enter: Enter) -> None:
-    place = enter(persona)
-    place.service.private = True
-    place.service.withheld = 1
-    place.log_in()
-    place.pull_and_check()
-    assert len(place.service.tokens) == 2
-
-
-@pytest.mark.parametrize("registry", ["registry.gitlab.com", "registry.git.acme.example", "registry.acme.example:5050"])
-def test_persona_gitlab_has_its_token_service_on_another_host(registry: str, enter: Enter) -> None:
-    place = enter(_gitlab(registry))
-    place.service.private = True
-    place.log_in()
-    place.pull_and_check()
-
-
-def _gitlab(registry: str) -> Persona:
-    if registry == GITLAB.host:
-        return GITLAB
-    realm = "https://gitlab.acme.example/jwt/auth"
-    challenge = GITLAB.challenge.replace(GITLAB.realm, realm)
-    return replace(GITLAB, host=registry, reference=f"{registry}/acme/app:1", realm=realm, challenge=challenge)
-
-
-@pytest.mark.parametrize("content", [oci_content(), docker_content()], ids=["oci", "docker"])
-def test_persona_gitlab_is_told_every_media_type(content: Content, enter: Enter) -> None:
-    place = enter(replace(GITLAB, content=content))
-    place.pull_and_check()
-    assert not [refusal for refusal in place.service.refused if refusal.status == 404]
-
-
-@pytest.mark.parametrize("persona", [pytest.param(one, id=one.name) for one in (DISTRIBUTION_2, DISTRIBUTION_3)])
-@pytest.mark.parametrize("content", [oci_content(), docker_content()], ids=["oci", "docker"])
-def test_persona_distribution_is_told_every_media_type(content: Content, persona: Persona, enter: Enter) -> None:
-    place = enter(replace(persona, content=content))
-    place.pull_and_check()
-    assert not place.service.refused
-
-
-def test_persona_distribution_answers_a_range_with_206(enter: Enter) -> None:
-    place = enter(DISTRIBUTION_2)
-    place.service.cuts = 2
-    place.pull_and_check()
-    starts = [int(seen.header("Range")[6:-1]) for seen in place.asked("/blobs/") if seen.header("Range")]
-    assert starts == sorted(starts)
-    assert starts[0] > 0
-
-
-def test_persona_zot_challenges_in_lower_case_without_quotes(enter: Enter) -> None:
-    place = enter(ZOT)
-    place.log_in()
-    place.pull_and_check()
-    assert any(seen.header("Authorization") for seen in place.asked("/v2/acme/app/"))
-
-
-@pytest.mark.parametrize("persona", [pytest.param(one, id=one.name) for one in PERSONAS])
-def test_persona_that_has_no_such_tag_says_so_in_one_message(persona: Persona, enter: Enter) -> None:
-    place = enter(replace(persona, reference=persona.reference.removesuffix(":1") + ":2"))
-    if persona.account:
-        place.log_in()
-    message = place.refusal()
-    assert persona.reference.removesuffix(":1").split("/")[-1] + ":2" in message
 
 
 def _store_origin(persona: Persona) -> str:
