@@ -40,6 +40,7 @@ class Place:
     service: Service
     world: Proxy
     home: Path
+    options: RegistryOptions = field(default_factory=RegistryOptions)
     said: list[str] = field(default_factory=list)
     """Every line that the user may have read, also the most talkative ones."""
 
@@ -78,7 +79,7 @@ class Place:
         reporter = Reporter(info=self.said.append, warn=warn, debug=self.said.append)
         store = BlobStore(self.home / "cache")
         patience = Patience(first_wait=0.01, longest_wait=0.02)
-        with closing(Transport(RegistryOptions(), reporter, patience)) as transport:
+        with closing(Transport(self.options, reporter, patience)) as transport:
             text = reference or self.persona.reference
             base = resolve(text, Platform.parse(platform), Path(), store, transport)
             return base, fetch_layers(base, store, reporter)
@@ -104,7 +105,8 @@ class Place:
     def check_secrets(self) -> None:
         """See that no secret went or was shown where it has no business, and no cookie anywhere."""
         persona = self.persona
-        places = dict.fromkeys(self.service.tokens, (f"{persona.origin}/",)) | self.secrets
+        tokens = {*self.service.tokens, *self.service.revoked}
+        places = dict.fromkeys(tokens, (f"{persona.origin}/",)) | self.secrets
         for seen in self.world.log:
             text = _all_text(seen)
             for secret, allowed in places.items():

@@ -117,6 +117,16 @@ def sets_cookies(service: Service, visit: Visit) -> bool:
     return False
 
 
+def revokes_at_first_blob(service: Service, visit: Visit) -> bool:
+    """Whoever restarts a token service, or changes its key: no token from before is known any more."""
+    with service.lock:
+        service.counts["blobs"] += bool(service.asked(visit, "blobs"))
+        first = service.counts["blobs"] == 1
+    if first and service.tokens and not service.revoked:
+        service.revoke()
+    return False
+
+
 def ping_is_open(service: Service, visit: Visit) -> bool:
     """Zot: `/v2/` answers everybody with 200, and with the challenge all the same."""
     if urlsplit(visit.path).path != "/v2/":

@@ -51,6 +51,9 @@ class Service:
     tokens: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The tokens that were issued, with their scopes."""
 
+    revoked: set[str] = field(default_factory=set)
+    """Tokens that are good for nothing any more."""
+
     refused: list[Refusal] = field(default_factory=list)
     """What a store or a token service has said no with."""
 
@@ -160,6 +163,12 @@ class Service:
         if self.persona.expires_in is not None:
             answer |= {"expires_in": self.persona.expires_in}
         visit.reply(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+
+    def revoke(self) -> None:
+        """End all tokens, whatever was said about how long they last."""
+        with self.lock:
+            self.revoked |= self.tokens.keys()
+            self.tokens.clear()
 
     def refuse(self, visit: Visit, refusal: Refusal, headers: dict[str, str] | None = None) -> None:
         self.refused.append(refusal)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from hatch_oci.registry.options import RegistryOptions
 from tests.personas.conftest import Enter
 from tests.personas.images import Content, docker_content, oci_content
 from tests.personas.persona import Persona
@@ -39,6 +40,18 @@ def test_persona_gitlab_has_its_token_service_on_another_host(registry: str, ent
     place = enter(_gitlab(registry))
     place.service.private = True
     place.log_in()
+    place.pull_and_check()
+
+
+def test_persona_gitlab_of_another_domain_gets_no_password_unless_it_is_trusted(enter: Enter) -> None:
+    place = enter(_gitlab("images.acme-registry.example"))
+    place.service.private = True
+    place.log_in()
+    message = place.refusal()
+    assert "gitlab.acme.example" in message
+    assert "trusted-realms" in message
+    assert not any(seen.header("Authorization") for seen in place.asked(place.persona.realm))
+    place.options = RegistryOptions(trusted_realms=frozenset({"gitlab.acme.example"}))
     place.pull_and_check()
 
 

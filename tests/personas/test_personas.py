@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.personas import quirks
 from tests.personas.conftest import Enter
 from tests.personas.persona import Persona
 from tests.personas.registries import PERSONAS
@@ -56,6 +57,16 @@ def test_persona_is_asked_for_one_token_a_pull(persona: Persona, enter: Enter) -
     place = enter(persona)
     place.pull_and_check()
     assert len(place.asked(persona.realm)) == len(place.service.tokens) == 1
+
+
+@each(WITH_REALMS)
+def test_persona_that_forgets_its_tokens_halfway_is_asked_for_another(persona: Persona, enter: Enter) -> None:
+    place = enter(replace(persona, first=(*persona.first, quirks.revokes_at_first_blob)))
+    place.service.private = True
+    place.log_in()
+    place.pull_and_check()
+    assert len(place.service.revoked) == len(place.service.tokens) == 1
+    assert not place.warnings
 
 
 @each(PERSONAS)
