@@ -16,9 +16,22 @@ import pytest
 from hatch_oci.image import media_types
 from tests.personas import stores
 from tests.personas.conftest import Enter
+from tests.personas.images import Content, oci_content
 from tests.personas.persona import Persona
 from tests.personas.place import Place
-from tests.personas.registries import ECR, GHCR, HARBOR, PERSONAS, TENCENT, ZOT
+from tests.personas.registries import (
+    DISTRIBUTION_2,
+    DISTRIBUTION_3,
+    ECR,
+    GHCR,
+    GITLAB,
+    HARBOR,
+    HUB,
+    MCR,
+    PERSONAS,
+    TENCENT,
+    ZOT,
+)
 
 STORED = [persona for persona in PERSONAS if persona.store]
 
@@ -104,15 +117,6 @@ def test_persona_tencent_signs_the_host_with_its_port(enter: Enter) -> None:
         assert http.get(url, headers={"Host": "bucket.cos.ap-guangzhou.myqcloud.com:80"}).status_code == 200
 
 
-def test_persona_ghcr_hides_a_manifest_from_one_who_does_not_know_oci(enter: Enter) -> None:
-    place = enter(GHCR)
-    with client(place) as http:
-        known = authorization(http, place)
-        accept = {"Accept": media_types.DOCKER_LIST}
-        answer = http.get(f"{GHCR.origin}/v2/acme/app/manifests/1", headers=accept | known)
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "MANIFEST_UNKNOWN")
-
-
 def test_persona_ecr_sends_no_digest_with_a_get(enter: Enter) -> None:
     place = enter(ECR)
     with client(place) as http:
@@ -145,3 +149,42 @@ def test_persona_token_service_refuses_another_scope_than_its_own(enter: Enter) 
         answer = http.get(GHCR.realm, params=query)
         assert (answer.status_code, json.loads(answer.text)["errors"][0]["code"]) == (400, "UNSUPPORTED")
         assert http.get(GHCR.realm, params=query | {"scope": "repository:acme/app:pull"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("persona", "content", "accept", "status", "media_type"),
+    [
+        pytest.param(MCR, None, "*/*", 200, media_types.DOCKER_SCHEMA1_SIGNED, id="mcr, anything"),
+        pytest.param(GHCR, None, media_types.DOCKER_LIST, 404, "", id="ghcr, list"),
+        pytest.param(GITLAB, None, media_types.OCI_MANIFEST, 404, "", id="gitlab, manifest"),
+        pytest.param(DISTRIBUTION_2, None, "*/*", 200, media_types.DOCKER_SCHEMA1_SIGNED, id="2.8, anything"),
+        pytest.param(
+            DISTRIBUTION_2, None, media_types.DOCKER_MANIFEST, 200, media_types.DOCKER_MANIFEST, id="2.8, manifest"
+        ),
+        pytest.param(DISTRIBUTION_2, oci_content(), media_types.DOCKER_LIST, 404, "", id="2.8 with OCI, list"),
+        pytest.param(DISTRIBUTION_3, None, "*/*", 400, "", id="3, anything"),
+        pytest.param(DISTRIBUTION_3, oci_content(), "*/*", 200, media_types.OCI_INDEX, id="3 with OCI, anything"),
+    ],
+)
+def test_persona_answers_by_what_is_accepted(
+    persona: Persona, content: Content | None, accept: str, status: int, media_type: str, enter: Enter
+) -> None:
+    place = enter(replace(persona, content=content or persona.content))
+    with client(place) as http:
+        headers = {"Accept": accept, **authorization(http, place)}
+        answer = http.get(f"{persona.origin}/v2/{persona.repository}/manifests/1", headers=headers)
+    assert answer.status_code == status
+    assert not media_type or answer.headers["Content-Type"] == media_type
+    assert bool(answer.json().get("errors")) == (status != 200)
+
+
+def test_persona_docker_hub_counts_gets_and_no_heads(enter: Enter) -> None:
+    place = enter(HUB)
+    place.service.quota = 1
+    url = f"{HUB.origin}/v2/library/python/manifests/1"
+    with client(place) as http:
+        headers = {"Accept": media_types.ACCEPT, **authorization(http, place)}
+        answers = [http.request(method, url, headers=headers) for method in ("HEAD", "GET", "HEAD", "GET")]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in answers[:3]] == ["1;w=21600", "0;w=21600", "0;w=21600"]
+    assert answers[3].json()["errors"][0]["code"] == "TOOMANYREQUESTS"
