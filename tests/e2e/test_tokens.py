@@ -85,7 +85,8 @@ def test_a_stale_password_does_not_hinder_a_public_image(vault: Vault, member: d
 def test_a_private_image_without_an_account(vault: Vault, stranger: dict[str, str]) -> None:
     """One line says what was tried and what to do."""
     line = error_of(vault.private, stranger)
-    assert vault.private in line
+    assert vault.address in line
+    assert PRIVATE in line
     assert "credentials" in line
     assert "login" in line or "HATCH_OCI_USER" in line
     assert {user for user, _ in vault.tokens.scopes} == {ANONYMOUS}
@@ -95,7 +96,8 @@ def test_an_account_without_the_right(vault: Vault, member: dict[str, str]) -> N
     """The line names the file and the key that did not suffice."""
     vault.tokens.readable = {}
     line = error_of(vault.private, member)
-    assert vault.private in line
+    assert vault.address in line
+    assert PRIVATE in line
     assert member["REGISTRY_AUTH_FILE"] in line
 
 
