@@ -76,7 +76,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         reporter = self._reporter()
         with ExitStack() as stack:
             store = BlobStore(cache_folder())
-            transport = stack.enter_context(closing(Transport()))
+            transport = stack.enter_context(closing(Transport(settings.registries, reporter)))
             base = resolve(settings.base_image, settings.platform, Path(self.root), store, transport)
             base_blobs = fetch_layers(base, store, reporter)
             contents = look_into(base, base_blobs, store, settings.python, settings.libc)
@@ -162,6 +162,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         return Reporter(
             info=self.app.display_info,
             warn=lambda text: self.app.display_warning(f"Warning: {text}"),
+            debug=self.app.display_debug,
             live=self.app.verbosity >= 0 and sys.stderr.isatty(),
         )
 

@@ -8,7 +8,9 @@ OCIError
 │   └── InvalidReference   a reference that cannot be read
 ├── ContentError       bytes that are not the ones a digest or size promised
 ├── RegistryError      a registry that cannot be reached, refuses, or answers nonsense
-│   └── NotFoundError      what was asked for is not there
+│   ├── NotFoundError      what was asked for is not there
+│   ├── UnreachableError   no answer, or one that broke off: another try may help
+│   └── PlainHTTPError     a server that speaks no TLS where it should
 ├── BaseError          a base image that cannot serve: no such platform, no Python in it
 ├── WheelError         a wheel that is invalid, or cannot run on the base
 ├── SourceError        files of the project that cannot be packed
@@ -59,6 +61,19 @@ class RegistryError(OCIError):
 
 class NotFoundError(RegistryError):
     """A registry that does not have what was asked for."""
+
+
+class UnreachableError(RegistryError):
+    """A registry that gives no answer for now, or breaks it off."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        """Keep how many seconds the registry asks to wait, if it does."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PlainHTTPError(RegistryError):
+    """A server that speaks plain http where https was expected."""
 
 
 class BaseError(OCIError):

@@ -17,6 +17,7 @@ class Reporter:
 
     info: Callable[[str], None]
     warn: Callable[[str], None]
+    debug: Callable[[str], None] = lambda _text: None
     live: bool = False
     """Whether a line on the terminal may be drawn over while something is under way."""
 
@@ -32,6 +33,10 @@ class Reporter:
         else:
             yield lambda _count: None
         self.info(f"{what}: {format_size(total)}")
+
+
+QUIET = Reporter(info=lambda _text: None, warn=lambda _text: None)
+"""Says nothing."""
 
 
 @dataclass

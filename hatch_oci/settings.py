@@ -15,6 +15,8 @@ from hatch_oci.image.platform import Platform
 from hatch_oci.image.reference import Reference, is_tag
 from hatch_oci.layers.folder import Copy
 from hatch_oci.layers.layer import COMPRESSIONS
+from hatch_oci.registry.options import RegistryOptions
+from hatch_oci.registry_settings import REGISTRY_KEYS, read_registry_options
 from hatch_oci.table import Table
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ _KEYS = [
     "compression",
     "python",
     "libc",
+    *REGISTRY_KEYS,
 ]
 _LATER_KEYS = [
     "lock",
@@ -61,9 +64,6 @@ _LATER_KEYS = [
     "format",
     "sbom",
     "attestations",
-    "mirrors",
-    "insecure-registries",
-    "trusted-realms",
 ]
 _HATCH_KEYS = [
     "directory",
@@ -121,6 +121,7 @@ class Settings:
     compression: str
     python: str | None
     libc: Libc | None
+    registries: RegistryOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ def read_settings(table: Table, project: Project) -> Settings:
         compression=table.choice("compression", COMPRESSIONS),
         python=_optional_path(table, "python"),
         libc=_read_libc(table),
+        registries=read_registry_options(table),
     )
     if table.mistakes:
         raise ConfigError(table.mistakes)

@@ -58,12 +58,8 @@ class Table:
 
     def text_table(self, key: str) -> dict[str, str]:
         """Return a table of strings, which may be empty ones."""
-        value = self.values.get(key, {})
-        if not isinstance(value, dict):
-            self.wrong(key, "must be a table")
-            return {}
         texts = {}
-        for name, text in value.items():
+        for name, text in self.table(key).values.items():
             if isinstance(text, str):
                 texts[name] = self._formatted(f"{key}.{name}", text)
             else:
@@ -85,6 +81,14 @@ class Table:
             self.wrong(key, "must be an array")
             return []
         return value
+
+    def table(self, key: str) -> Table:
+        """Return a table, empty by default, whose mistakes are noted with this table's."""
+        value = self.values.get(key, {})
+        if not isinstance(value, dict):
+            self.wrong(key, "must be a table")
+            value = {}
+        return Table(f"{self.name}.{key}", value, self.format, self.mistakes)
 
     def tables(self, key: str) -> list[Table]:
         """Return an array of tables, whose mistakes are noted with this table's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 from hatch_oci.errors import BaseError, DocumentError, InvalidReference
 from hatch_oci.image.annotation_keys import REF_NAME
 from hatch_oci.image.descriptor import Descriptor
+from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import parse_json
 from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, read_manifest
 from hatch_oci.image.reference import Reference, is_tag
+from hatch_oci.registry.options import OFFLINE_VARIABLE
 from hatch_oci.registry.pull import Repository, check_pulled
 from hatch_oci.registry.transport import Transport
 from hatch_oci.store.blobs import BlobStore
@@ -32,30 +35,69 @@ class Source:
     top: Manifest | Index
     read_manifest: Callable[[Descriptor], Iterator[bytes]]
     read_blob: Callable[[Descriptor], Iterator[bytes]]
+    repository: Repository | None = None
+    """Where it is pulled from; None for one that lies on this machine."""
 
 
 def open_registry(transport: Transport, text: str, store: BlobStore) -> Source:
     """Find the image that a reference names; a cached one that is pinned by its digest needs no network."""
     reference = Reference.parse(text)
     repository = Repository(transport, reference)
+    offline = transport.options.offline
+    if reference.tag == "latest" and reference.digest is None:
+        transport.reporter.warn(f"{reference} is another image from day to day: name a version, or pin its digest")
+    where = f"the manifest of {reference}"
 
     def fetch_manifest(descriptor: Descriptor) -> Iterator[bytes]:
+        _need_network(offline, f"{reference}: its manifest {descriptor.digest}")
         yield repository.manifest(str(descriptor.digest))[0]
 
     def fetch_blob(descriptor: Descriptor) -> Iterator[bytes]:
-        yield from repository.blob(descriptor.digest)
+        _need_network(offline, f"{reference}: its blob {descriptor.digest}")
+        yield from repository.blob(descriptor)
 
-    raw = store.read(reference.digest) if reference.digest else None
-    content_type = None
-    if raw is None:
+    top = _cached(reference, repository, store, where, offline=offline)
+    if top is None:
+        _need_network(offline, str(reference))
         raw, content_type = repository.manifest(reference.target)
         if reference.digest:
             check_pulled(raw, reference.digest, reference.registry)
-    top = read_manifest(raw, f"the manifest of {reference}", content_type=content_type)
-    if content_type is not None:
+        top = read_manifest(raw, where, content_type=content_type)
         store.put([raw], Descriptor(top.media_type, reference.digest or top.digest, len(raw)))
+    if reference.digest is None:
+        store.remember("tags", _tag_key(reference), {"digest": str(top.digest), "media-type": top.media_type})
     image_name = reference.tagged if reference.tag else str(reference)
-    return Source(str(reference), image_name, top, fetch_manifest, fetch_blob)
+    return Source(str(reference), image_name, top, fetch_manifest, fetch_blob, repository)
+
+
+def _cached(
+    reference: Reference, repository: Repository, store: BlobStore, where: str, *, offline: bool
+) -> Manifest | Index | None:
+    """Return the manifest from the cache: that of the digest, or the one that the tag still stands for."""
+    media_type = None
+    digest = reference.digest
+    if digest is None:
+        known = store.recall("tags", _tag_key(reference))
+        if known is None:
+            return None
+        digest, media_type = Digest.parse(known["digest"]), known["media-type"]
+        if not offline and repository.find_tag(reference.target) != digest:
+            return None
+    raw = store.read(digest)
+    if raw is None:
+        return None
+    expected = Descriptor(media_type, digest, len(raw)) if media_type else None
+    return read_manifest(raw, where, expected=expected)
+
+
+def _tag_key(reference: Reference) -> str:
+    return hashlib.sha256(str(reference).encode()).hexdigest()
+
+
+def _need_network(offline: bool, what: str) -> None:
+    if offline:
+        message = f"{what} is not in the cache, and {OFFLINE_VARIABLE} is set: build once without it"
+        raise BaseError(message)
 
 
 def open_layout(root: Path, text: str) -> Source:

@@ -66,7 +66,7 @@ class Reference:
             raise InvalidReference(message)
         if host == DOCKER_HUB and "/" not in repository:
             repository = f"library/{repository}"
-        if not _HOST.fullmatch(host) or not is_repository(repository):
+        if not is_host(host) or not is_repository(repository):
             message = f"not an image reference: {text!r}; write it like python:3.13-slim or ghcr.io/acme/app:1.0"
             raise InvalidReference(message)
         return cls(host, repository, tag or (None if digest else "latest"), digest)
@@ -79,6 +79,11 @@ def split_host(name: str) -> tuple[str, str]:
         hub = first in (DOCKER_HUB, f"index.{DOCKER_HUB}")
         return (DOCKER_HUB, rest) if hub else (first, rest)
     return DOCKER_HUB, name
+
+
+def is_host(text: str) -> bool:
+    """Tell whether `text` is a registry's host, as a name or an address, with or without a port."""
+    return _HOST.fullmatch(text) is not None
 
 
 def is_repository(name: str) -> bool:

@@ -1,103 +1,194 @@
-"""Manifests and blobs out of a registry (distribution-spec, "Pull")."""
+"""Manifests and blobs out of a registry or its mirrors (distribution-spec, "Pull")."""
 
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from urllib.parse import quote, urlsplit
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
-from hatch_oci.errors import ContentError, DocumentError, NotFoundError, RegistryError
+from hatch_oci.errors import ContentError, DigestError, NotFoundError, RegistryError, UnreachableError
 from hatch_oci.image import media_types
+from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
-from hatch_oci.image.document import parse_json
 from hatch_oci.image.manifest import MAX_MANIFEST
-from hatch_oci.image.reference import DOCKER_HUB, Reference
-from hatch_oci.registry.challenge import Challenge, parse_challenges
-from hatch_oci.registry.transport import Answer, Transport, is_loopback, safe_url
+from hatch_oci.image.reference import Reference
+from hatch_oci.registry.attempts import PASSING, Attempts
+from hatch_oci.registry.network import Deadline
+from hatch_oci.registry.session import MAX_ERROR, Session, find_places
+from hatch_oci.registry.transport import Answer, Reply, Request, Transport
 
-_MAX_TEXT = 64 * 1024
-"""Bytes of a token answer or of an error's body that are read."""
+_ACCEPT = {"Accept": media_types.ACCEPT}
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_SLOWEST = 16 * 1024
+"""Bytes a second, beyond the time that every blob gets."""
+
+_BLOB_SECONDS = 600.0
+_MIRROR_TRIES = 2
+
+T = TypeVar("T")
+Opener = Callable[[Mapping[str, str], Deadline], AbstractContextManager[Answer]]
+"""Asks for a blob, with headers of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How an image was reached, for a user who wonders."""
+
+    registry: str
+    mirror: str | None
+    scheme: str
+    credentials: str | None
+    """Where they come from; None where none were needed."""
+
+    redirects: tuple[str, ...]
+    """The origins that blobs came from, other than the registry's own."""
 
 
 class Repository:
-    """One repository of a registry, read without credentials; may be shared between threads."""
+    """A repository and its mirrors, to read from; may be shared between threads."""
 
     def __init__(self, transport: Transport, reference: Reference) -> None:
-        """Address the repository of `reference`: over https, or over http on this machine."""
+        """Address the repository of `reference`, and ask for nothing yet."""
         self._transport = transport
         self._reference = reference
-        host = "registry-1.docker.io" if reference.registry == DOCKER_HUB else reference.registry
-        self._scheme = "http" if is_loopback(host) else "https"
-        self._url = f"{self._scheme}://{host}/v2/{reference.repository}"
-        self._token: str | None = None
-        self._lock = threading.Lock()
+        *mirrors, own = find_places(reference, transport.options.mirrors)
+        impatient = replace(transport.patience, tries=min(transport.patience.tries, _MIRROR_TRIES))
+        self._mirrors = [Session(transport, place, impatient) for place in mirrors]
+        self._own = Session(transport, own, transport.patience)
+        self._used = self._own
+
+    @property
+    def reached(self) -> Reached:
+        """Which way the last manifest came, and where blobs did."""
+        redirects = {redirect for session in (*self._mirrors, self._own) for redirect in session.redirects}
+        return Reached(
+            registry=self._reference.registry,
+            mirror=None if self._used is self._own else self._used.place.host,
+            scheme=self._used.scheme,
+            credentials=self._used.source,
+            redirects=tuple(sorted(redirects)),
+        )
+
+    def find_tag(self, tag: str) -> Digest | None:
+        """Return the digest that a tag stands for today, None where the registry does not say.
+
+        It asks by HEAD, which counts against no quota.
+        """
+
+        def head(session: Session) -> Reply:
+            return session.fetch("HEAD", f"/manifests/{tag}", _ACCEPT, 0)
+
+        reply = self._first(head)
+        try:
+            return Digest.parse(reply.headers.get("docker-content-digest", "")) if reply.status == 200 else None
+        except DigestError:
+            return None
 
     def manifest(self, target: str) -> tuple[bytes, str]:
         """Return the bytes and the Content-Type of the manifest that a tag or a digest names.
 
         The digest is not checked here. A `NotFoundError` where there is none, else a `RegistryError`.
         """
-        with self._get(f"/manifests/{target}", {"Accept": media_types.ACCEPT}) as answer:
-            return answer.read(MAX_MANIFEST), answer.header("content-type")
 
-    def blob(self, digest: Digest) -> Iterator[bytes]:
-        """Yield the bytes of a blob as they arrive; they are not checked here."""
-        with self._get(f"/blobs/{digest}", {}) as answer:
-            yield from answer.body
+        def get(session: Session) -> Reply:
+            reply = session.fetch("GET", f"/manifests/{target}", _ACCEPT, MAX_MANIFEST)
+            if reply.status != 200:
+                raise session.problem(reply, str(self._reference))
+            return reply
 
-    @contextmanager
-    def _get(self, path: str, headers: Mapping[str, str]) -> Iterator[Answer]:
-        url = self._url + path
-        token = self._token
-        with self._transport.get(url, {**headers, **_bearer(token)}) as answer:
-            if answer.status != 401:
-                yield self._checked(answer)
+        reply = self._first(get)
+        content_type = reply.headers.get("content-type", "")
+        if media_types.essence(content_type) == "text/html":
+            host = self._used.place.host
+            message = f"{host} answered with a web page, not as a registry: is there a sign-in or proxy in between?"
+            raise RegistryError(message)
+        return reply.body, content_type
+
+    def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
+        """Yield the bytes of a blob as they arrive; they are not checked here, and not more than one too many.
+
+        A connection that breaks is taken up again where it broke. Layers that a registry need not have are
+        fetched from their own URLs (image-spec, layer.md, "Non-Distributable Layers").
+        """
+        deadline = Deadline.after(self._transport.patience.answer, _BLOB_SECONDS + descriptor.size / _SLOWEST)
+        received = 0
+        *others, last = self._openers(descriptor)
+        for session, opener in others:
+            try:
+                for piece in self._download(descriptor, received, deadline, session, opener):
+                    received += len(piece)
+                    yield piece
+            except RegistryError as error:
+                self._go_on(session, error)
+            else:
                 return
-            challenges = parse_challenges(answer.header_list("www-authenticate"))
-        token = self._fetch_token(challenges, token)
-        with self._transport.get(url, {**headers, **_bearer(token)}) as answer:
-            yield self._checked(answer)
+        yield from self._download(descriptor, received, deadline, *last)
 
-    def _checked(self, answer: Answer) -> Answer:
-        if answer.status == 200:
-            return answer
-        said = _said(answer)
-        where = f"{self._reference.registry} about {self._reference.repository}"
-        if answer.status == 404:
-            message = f"{self._reference.registry} has no {self._reference}{said}; check its name and tag"
-            raise NotFoundError(message)
-        if answer.status in (401, 403):
-            message = (
-                f"{self._reference.registry} does not give {self._reference} without credentials "
-                f"(HTTP {answer.status}){said}"
-            )
-            raise RegistryError(message)
-        message = f"HTTP {answer.status} from {where}{said}"
-        raise RegistryError(message)
+    def _openers(self, descriptor: Descriptor) -> list[tuple[Session, Opener]]:
+        """Return the ways to a blob, in the order in which they are to be tried."""
+        path = f"/blobs/{descriptor.digest}"
+        openers: list[tuple[Session, Opener]] = [
+            (session, partial(session.open_blob, path)) for session in (*self._mirrors, self._own)
+        ]
+        urls = [url for url in descriptor.urls if url.startswith("https://")]
+        return [*openers, *((self._own, partial(self._open_elsewhere, url)) for url in urls)]
 
-    def _fetch_token(self, challenges: list[Challenge], used: str | None) -> str:
-        """Return a token for anonymous pulls, a new one if `used` was refused; one thread asks, all use it."""
-        with self._lock:
-            if self._token is None or self._token == used:
-                self._token = self._ask_token(challenges)
-            return self._token
+    def _open_elsewhere(
+        self, url: str, headers: Mapping[str, str], deadline: Deadline
+    ) -> AbstractContextManager[Answer]:
+        nearest = self._own.scope
+        return self._transport.open(Request("GET", url, headers, nearest=nearest, is_blob=True), deadline)
 
-    def _ask_token(self, challenges: list[Challenge]) -> str:
-        challenge = next((entry for entry in challenges if entry.scheme == "bearer"), None)
-        realm = challenge.parameters.get("realm", "") if challenge else ""
-        if challenge is None or urlsplit(realm).scheme not in {"https", self._scheme}:
-            message = f"{self._reference.registry} does not give {self._reference} without credentials"
-            raise RegistryError(message)
-        scope = challenge.parameters.get("scope") or f"repository:{self._reference.repository}:pull"
-        query = [("service", challenge.parameters.get("service", "")), ("scope", scope)]
-        text = "&".join(f"{key}={quote(value, safe='')}" for key, value in query if value)
-        with self._transport.get(f"{realm}{'&' if '?' in realm else '?'}{text}", {}) as answer:
-            raw = self._checked(answer).read(_MAX_TEXT)
-        node = parse_json(raw, f"the token from {safe_url(realm)}")
-        found = node.find("token") or node.get("access_token")
-        return found.text()
+    def _download(
+        self, descriptor: Descriptor, received: int, deadline: Deadline, session: Session, opener: Opener
+    ) -> Iterator[bytes]:
+        """Yield a blob's bytes from `received` on, with as many requests as it takes."""
+        attempts = Attempts(session.patience, self._transport.reporter)
+        ranged = True
+        while received < descriptor.size:
+            before = received
+            problem = UnreachableError(f"{descriptor.digest} broke off before its {descriptor.size} bytes")
+            try:
+                with opener({"Range": f"bytes={received}-"} if received and ranged else {}, deadline) as answer:
+                    if answer.status == 416 and received and ranged:
+                        ranged = False
+                        continue
+                    for piece in _rest(answer, received, session, f"the blob {descriptor.digest}"):
+                        received += len(piece)
+                        yield piece
+                if received >= descriptor.size:
+                    return
+            except UnreachableError as error:
+                problem = error
+            if received > before:
+                attempts.progressed()
+            else:
+                deadline.extend(self._transport.patience.answer)
+            with deadline.paused():
+                attempts.again(problem)
+
+    def _first(self, ask: Callable[[Session], T]) -> T:
+        """Return the answer of the first mirror that has one, else the registry's own."""
+        for session in list(self._mirrors):
+            try:
+                answer = ask(session)
+            except RegistryError as error:
+                self._go_on(session, error)
+            else:
+                self._used = session
+                return answer
+        self._used = self._own
+        return ask(self._own)
+
+    def _go_on(self, session: Session, error: RegistryError) -> None:
+        """Tell that a mirror failed; one that does not answer at all is not asked again."""
+        self._transport.reporter.info(f"{error}; asking elsewhere")
+        if not isinstance(error, NotFoundError):
+            with suppress(ValueError):
+                self._mirrors.remove(session)
 
 
 def check_pulled(raw: bytes, digest: Digest, where: str) -> bytes:
@@ -108,16 +199,22 @@ def check_pulled(raw: bytes, digest: Digest, where: str) -> bytes:
     return raw
 
 
-def _bearer(token: str | None) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _said(answer: Answer) -> str:
-    """Return what a registry's error body says, made safe to print: at most 200 characters of its messages."""
-    try:
-        errors = parse_json(answer.read(_MAX_TEXT), "error").get("errors").items()
-        texts = [text.text() for error in errors if (text := error.find("message") or error.find("code"))]
-    except (RegistryError, DocumentError):
-        return ""
-    printable = re.sub(r"[^\x21-\x7e]+", " ", "; ".join(texts))[:200]
-    return f": {printable}" if printable else ""
+def _rest(answer: Answer, received: int, session: Session, what: str) -> Iterator[bytes]:
+    """Yield the part of a blob that follows its first `received` bytes."""
+    skip = received
+    if answer.status == 206 and received:
+        match = _CONTENT_RANGE.match(answer.header("content-range"))
+        if match is None or int(match[1]) != received:
+            message = f"{session.place.host} was asked for {what} from byte {received} on and sent another part"
+            raise RegistryError(message)
+        skip = 0
+    elif answer.status in PASSING:
+        message = f"HTTP {answer.status} from {session.place.host} about {what}"
+        raise UnreachableError(message, answer.retry_after)
+    elif answer.status != 200:
+        raise session.problem(Reply.of(answer, MAX_ERROR), what)
+    for piece in answer.body:
+        # A server that cannot go on begins anew.
+        if skip < len(piece):
+            yield piece[skip:]
+        skip = max(skip - len(piece), 0)

@@ -16,10 +16,14 @@ from demo.registry import Manifest, Registry, Repository, serve
 from hatch_oci.base.resolve import Base, resolve
 from hatch_oci.image.media_types import OCI_MANIFEST
 from hatch_oci.image.platform import Platform
+from hatch_oci.registry.options import Patience
 from hatch_oci.registry.transport import Transport
 from hatch_oci.store.blobs import BlobStore
 
 AMD64 = {"os": "linux", "architecture": "amd64"}
+QUICK = Patience(connect=5, stall=0.5, answer=1, first_wait=0.01, longest_wait=0.02, longest_retry_after=0.05)
+"""So that a test that makes a registry fail is over soon."""
+
 ARM64 = {"os": "linux", "architecture": "arm64"}
 
 
@@ -65,7 +69,7 @@ def served(*images: Image, **tags: bytes) -> Iterator[Registry]:
 
 def resolve_with(text: str, store: BlobStore, root: Path = Path(), platform: str = "linux/amd64") -> Base:
     """Resolve a base with connections of its own."""
-    transport = Transport()
+    transport = Transport(patience=QUICK)
     try:
         return resolve(text, Platform.parse(platform), root, store, transport)
     finally:

@@ -13,7 +13,7 @@ from hatch_oci.image.media_types import ACCEPT
 from hatch_oci.image.reference import Reference
 from hatch_oci.registry.pull import Repository
 from hatch_oci.registry.transport import Transport
-from tests.unit.bases import served, small_image
+from tests.unit.bases import QUICK, served, small_image
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def guarded(registry: Registry, asked: list[str], token: Callable[[int], dict[st
 def test_a_public_image_is_pulled_with_an_anonymous_token(key: str, registry: Registry) -> None:
     asked: list[str] = []
     guarded(registry, asked, lambda count: {key: f"token{count}"})
-    with closing(Transport()) as transport:
+    with closing(Transport(patience=QUICK)) as transport:
         repository = Repository(transport, Reference.parse(f"{registry.address}/app:1"))
         first = repository.manifest("1")
         assert repository.manifest("1") == first
@@ -54,7 +54,7 @@ def test_a_public_image_is_pulled_with_an_anonymous_token(key: str, registry: Re
 def test_one_token_serves_all_threads(registry: Registry) -> None:
     asked: list[str] = []
     guarded(registry, asked, lambda count: {"token": f"token{count}"})
-    with closing(Transport()) as transport, ThreadPoolExecutor(8) as pool:
+    with closing(Transport(patience=QUICK)) as transport, ThreadPoolExecutor(8) as pool:
         repository = Repository(transport, Reference.parse(f"{registry.address}/app:1"))
         assert len(set(pool.map(repository.manifest, ["1"] * 8))) == 1
     assert len(asked) == 1
@@ -68,7 +68,7 @@ def test_a_manifest_is_asked_for_in_all_its_forms(registry: Registry) -> None:
         request.answer()
 
     registry.answers["GET", "/v2/app/manifests/1"] = answer
-    with closing(Transport()) as transport:
+    with closing(Transport(patience=QUICK)) as transport:
         Repository(transport, Reference.parse(f"{registry.address}/app:1")).manifest("1")
     assert seen == [ACCEPT]
 
@@ -76,22 +76,23 @@ def test_a_manifest_is_asked_for_in_all_its_forms(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "body", "message"),
     [
-        (401, {"WWW-Authenticate": "Basic realm=x"}, b"", "does not give {reference} without credentials"),
-        (401, {}, b"", "does not give {reference} without credentials"),
+        (401, {"WWW-Authenticate": "Basic realm=x"}, b"", "{host} refuses app: tried without credentials: HTTP 401; "),
+        (401, {}, b"", "there are no credentials for it in any file. Log in with `docker login {host}`"),
         (
             401,
-            {"WWW-Authenticate": 'Bearer realm="ftp://x/token"'},
+            {"WWW-Authenticate": 'Bearer realm="ftp://x/token?a=b"'},
             b"",
-            "does not give {reference} without credentials",
+            "{host} refuses app: it asks to log in at 'ftp://x/token', which is no https URL",
         ),
         (
             403,
             {},
             b'{"errors":[{"code":"DENIED","message":"not \\u001b[31myours"}]}',
-            "without credentials (HTTP 403): not [31myours",
+            "tried without credentials: HTTP 403: not [31myours",
         ),
-        (500, {}, b"<html>oops</html>", "HTTP 500 from {host} about app"),
-        (429, {}, b'{"errors":[{"code":"TOOMANYREQUESTS"}]}', "HTTP 429 from {host} about app: TOOMANYREQUESTS"),
+        (418, {}, b"<html>oops</html>", "HTTP 418 from {host} about {reference}"),
+        (500, {}, b"{}", "HTTP 500 from {host} about {reference}"),
+        (429, {}, b'{"errors":[{"code":"TOOMANYREQUESTS"}]}', "for now (HTTP 429): TOOMANYREQUESTS: wait, log in"),
         (404, {}, b'{"errors":[{"message":"' + b"x" * 500 + b'"}]}', "has no {reference}: " + "x" * 200 + "; check"),
     ],
 )
@@ -100,7 +101,7 @@ def test_a_refusal_says_what_the_registry_said(
 ) -> None:
     registry.answers["GET", "*"] = lambda request: request.reply(status, body, headers)
     reference = Reference.parse(f"{registry.address}/app:1")
-    with closing(Transport()) as transport, pytest.raises(RegistryError) as caught:
+    with closing(Transport(patience=QUICK)) as transport, pytest.raises(RegistryError) as caught:
         Repository(transport, reference).manifest("1")
     assert message.format(reference=reference, host=registry.address) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -109,6 +110,9 @@ def test_a_refusal_says_what_the_registry_said(
 def test_a_token_answer_that_is_none_is_one_line(registry: Registry) -> None:
     asked: list[str] = []
     guarded(registry, asked, lambda _count: {"tocken": "x"})
-    with closing(Transport()) as transport, pytest.raises(Exception, match=r"access_token: is missing") as caught:
+    with (
+        closing(Transport(patience=QUICK)) as transport,
+        pytest.raises(Exception, match=r"access_token: is missing") as caught,
+    ):
         Repository(transport, Reference.parse(f"{registry.address}/app:1")).manifest("1")
-    assert f"the token from http://{registry.address}/token" in str(caught.value)
+    assert f"the token service http://{registry.address}/token" in str(caught.value)

@@ -18,7 +18,7 @@ from hatch_oci.image.platform import Platform
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
-from tests.unit.bases import ARM64, index_of, resolve_with, served, small_image
+from tests.unit.bases import ARM64, QUICK, index_of, resolve_with, served, small_image
 
 SILENT = Reporter(info=lambda _line: None, warn=lambda _line: None)
 
@@ -56,7 +56,7 @@ def test_a_tag_leads_to_a_config_and_to_layers(registry: Registry, small: Image,
 
 
 def test_layers_are_fetched_once(registry: Registry, small: Image, store: BlobStore) -> None:
-    with closing(Transport()) as transport:
+    with closing(Transport(patience=QUICK)) as transport:
         base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, transport)
         first = fetch_layers(base, store, SILENT)
         asked = len(registry.log)
@@ -66,7 +66,7 @@ def test_layers_are_fetched_once(registry: Registry, small: Image, store: BlobSt
 
 
 def test_a_cached_base_that_is_pinned_needs_no_network(small: Image, store: BlobStore) -> None:
-    with served(small) as registry, closing(Transport()) as transport:
+    with served(small) as registry, closing(Transport(patience=QUICK)) as transport:
         reference = f"{registry.address}/app:1@{digest(small.manifest)}"
         first = resolve(reference, Platform("linux", "amd64"), Path(), store, transport)
         fetch_layers(first, store, SILENT)
@@ -173,7 +173,7 @@ def test_a_layer_with_other_bytes_is_refused_and_nothing_is_kept(
 ) -> None:
     bad = json.loads(small.manifest)["layers"][0]["digest"]
     registry.repositories["app"].blobs[bad] = b"x" * len(small.blobs[bad])
-    with closing(Transport()) as transport:
+    with closing(Transport(patience=QUICK)) as transport:
         base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, transport)
         with pytest.raises(ContentError, match=f"{bad} was asked for"):
             fetch_layers(base, store, SILENT)
@@ -182,7 +182,7 @@ def test_a_layer_with_other_bytes_is_refused_and_nothing_is_kept(
 
 
 def test_a_damaged_blob_in_the_cache_is_fetched_again(registry: Registry, small: Image, store: BlobStore) -> None:
-    with closing(Transport()) as transport:
+    with closing(Transport(patience=QUICK)) as transport:
         base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, transport)
         path = fetch_layers(base, store, SILENT)[0].path
         path.unlink()
@@ -195,7 +195,7 @@ def test_a_damaged_blob_in_the_cache_is_fetched_again(registry: Registry, small:
     ("content_type", "raw", "message"),
     [
         (media_types.DOCKER_SCHEMA1_SIGNED, b'{"schemaVersion": 1}', "schema 1"),
-        ("text/html", b"<html>please log in</html>", "not valid JSON"),
+        ("application/json", b"<html>please log in</html>", "not valid JSON"),
         ("application/json", b'{"schemaVersion": 2}', "not an image manifest or index"),
         (media_types.OCI_MANIFEST, b'{"schemaVersion": 2, "manifests": []}', "but has manifests"),
     ],
@@ -214,7 +214,7 @@ def test_a_missing_tag_names_the_registry_and_what_to_check(registry: Registry, 
         resolve_with(f"{registry.address}/app:2", store)
     assert str(caught.value) == (
         f"{registry.address} has no {registry.address}/app:2: "
-        "MANIFEST_UNKNOWN /v2/app/manifests/2; check its name and tag"
+        "MANIFEST_UNKNOWN /v2/app/manifests/2; check its name and tag, or log in if it is private"
     )
 
 
@@ -248,7 +248,7 @@ def test_the_first_failure_ends_the_other_downloads(registry: Registry, small: I
 
     registry.answers["GET", f"/v2/app/blobs/{slow}"] = drip
     registry.repositories["app"].blobs.pop(bad)
-    with closing(Transport()) as transport:
+    with closing(Transport(patience=QUICK)) as transport:
         base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, transport)
         with pytest.raises(NotFoundError, match=bad):
             fetch_layers(base, store, SILENT)

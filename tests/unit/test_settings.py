@@ -9,6 +9,7 @@ from hatch_oci.base.python import Libc
 from hatch_oci.errors import ConfigError
 from hatch_oci.image.platform import Platform
 from hatch_oci.layers.folder import Copy
+from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.settings import Project, Settings
 from tests.unit.projects import read_table as read
 
@@ -36,6 +37,7 @@ def test_an_empty_table_gives_the_defaults() -> None:
         compression="gzip",
         python=None,
         libc=None,
+        registries=RegistryOptions(),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from demo.registry import Handler, Registry, serve
 from hatch_oci.errors import RegistryError
-from hatch_oci.registry.transport import Transport, is_loopback, safe_url
+from hatch_oci.registry.transport import Request, Transport, safe_url
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def redirect(location: str, *seen: list[str]) -> object:
 
 
 def get(url: str, headers: dict[str, str] | None = None, most: int = 1000) -> tuple[int, bytes]:
-    with closing(Transport()) as transport, transport.get(url, headers or {}) as answer:
+    with closing(Transport()) as transport, transport.open(Request("GET", url, headers or {})) as answer:
         return answer.status, answer.read(most)
 
 
@@ -88,7 +88,7 @@ def test_cookies_are_not_sent_back(server: Registry) -> None:
     server.answers["GET", "/x"] = answer
     with closing(Transport()) as transport:
         for _ in range(2):
-            with transport.get(f"http://{server.address}/x", {}) as got:
+            with transport.open(Request("GET", f"http://{server.address}/x")) as got:
                 got.read(10)
     assert seen == [None, None]
 
@@ -102,7 +102,7 @@ def test_a_connection_that_breaks_is_one_line(server: Registry) -> None:
         request.close_connection = True
 
     server.answers["GET", "/x"] = answer
-    with pytest.raises(RegistryError, match=rf"^no answer from http://{server.address}/x: .*") as caught:
+    with pytest.raises(RegistryError, match=rf"^no answer from http://{server.address}: .*") as caught:
         get(f"http://{server.address}/x?signature=secret")
     assert "secret" not in str(caught.value)
 
@@ -111,25 +111,8 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-        with pytest.raises(RegistryError, match=f"^no answer from http://127.0.0.1:{port}/v2/: "):
+        with pytest.raises(RegistryError, match=f"^no answer from http://127.0.0.1:{port}: "):
             get(f"http://127.0.0.1:{port}/v2/")
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9:5000", True),
-        ("localhost:5000", True),
-        ("[::1]:5000", True),
-        ("10.0.0.1", False),
-        ("localhost.example.com", False),
-        ("[2001:db8::1]", False),
-        ("127.0.0.1.example.com", False),
-    ],
-)
-def test_only_this_machine_is_loopback(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected
 
 
 def test_a_url_is_shown_without_its_secrets() -> None:

@@ -1,0 +1,215 @@
+"""TCP connections below the HTTP library: to addresses that are allowed, and never beyond a deadline."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import httpcore
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_CARRIER = ipaddress.ip_network("100.64.0.0/10")
+_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
+_AWS_METADATA = ipaddress.ip_address("fd00:ec2::254")
+
+
+class Scope(IntEnum):
+    """How near an address is. A registry may lead to what is no nearer than itself."""
+
+    NEVER = -1
+    """Link-local, where clouds keep their machines' credentials, shared carrier space, multicast and the like."""
+
+    GLOBAL = 0
+    PRIVATE = 1
+    LOOPBACK = 2
+
+
+class ForbiddenAddressError(Exception):
+    """A name that leads to an address where nothing may be asked for."""
+
+
+class UnknownHostError(Exception):
+    """A name that has no address."""
+
+
+@dataclass(slots=True)
+class Deadline:
+    """The moment, on the monotonic clock, when what goes on in this thread has taken too long."""
+
+    until: float
+    last: float = float("inf")
+    """The latest moment that it can be put off to."""
+
+    @classmethod
+    def after(cls, seconds: float, most: float = float("inf")) -> Deadline:
+        """Return the deadline that many seconds from now, which may be put off, but not beyond `most` seconds."""
+        now = time.monotonic()
+        return cls(now + seconds, now + most)
+
+    def extend(self, seconds: float) -> None:
+        """Put it off until that many seconds from now."""
+        self.until = min(max(self.until, time.monotonic() + seconds), self.last)
+
+    def remaining(self, timeout: float | None) -> float:
+        """Return how long to wait at most, in seconds; a `httpcore.ReadTimeout` where no time is left."""
+        left = self.until - time.monotonic()
+        if left <= 0:
+            message = "it takes too long"
+            raise httpcore.ReadTimeout(message)
+        return left if timeout is None else min(left, timeout)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the clock for as long as somebody else works."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.until += time.monotonic() - start
+            self.last += time.monotonic() - start
+
+
+_deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+
+
+@contextmanager
+def within(deadline: Deadline) -> Iterator[None]:
+    """Hold this thread's connections to `deadline`."""
+    token = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+@dataclass
+class Dialler(httpcore.NetworkBackend):
+    """Opens connections to addresses that are no nearer than `nearest`; None allows all but link-local ones."""
+
+    nearest: Scope | None
+    reached: dict[str, Scope] = field(default_factory=dict)
+    """How near the addresses were that connections were made to, by host."""
+
+    system: httpcore.NetworkBackend = field(default_factory=httpcore.SyncBackend)
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to the first address of `host` that answers."""
+        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        for address in self._allowed(host, port):
+            try:
+                stream = self.system.connect_tcp(address, port, _remaining(timeout), local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                self.reached[host] = scope_of(address)
+                return _Stream(stream)
+        raise failure
+
+    def _allowed(self, host: str, port: int) -> list[str]:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+                raise httpcore.ConnectError(str(error)) from error
+            message = f"{host} has no address"
+            raise UnknownHostError(message) from error
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        allowed = [address for address in addresses if self._may_reach(address)]
+        if not allowed:
+            message = f"{host} leads to {addresses[0]}, where a registry has no business"
+            raise ForbiddenAddressError(message)
+        return allowed
+
+    def _may_reach(self, address: str) -> bool:
+        scope = scope_of(address)
+        if self.nearest is None:
+            # What a user names is meant, be it in the shared space that some private networks use.
+            return scope is not Scope.NEVER or _plain(address) in _CARRIER
+        return Scope.NEVER < scope <= self.nearest
+
+
+def scope_of(address: str) -> Scope:
+    """Return how near an IP address is."""
+    plain = _plain(address)
+    if (
+        plain.is_link_local
+        or plain.is_multicast
+        or plain.is_unspecified
+        or plain == _AWS_METADATA
+        or (plain.version == 4 and (plain in _CARRIER or plain in _THIS_NETWORK or plain.is_reserved))
+    ):
+        return Scope.NEVER
+    if plain.is_loopback:
+        return Scope.LOOPBACK
+    site_local = isinstance(plain, ipaddress.IPv6Address) and plain.is_site_local
+    return Scope.GLOBAL if plain.is_global and not site_local else Scope.PRIVATE
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host's name or address, without brackets and port, is this machine's own."""
+    try:
+        return scope_of(host) is Scope.LOOPBACK
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_name(host: str) -> bool:
+    """Tell whether a host is a name, and no address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
+def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an address without what wraps an IPv4 address into an IPv6 one."""
+    plain = ipaddress.ip_address(address)
+    if isinstance(plain, ipaddress.IPv6Address):
+        if plain in _NAT64:
+            return ipaddress.IPv4Address(int(plain) & 0xFFFFFFFF)
+        return plain.ipv4_mapped or plain.sixtofour or plain
+    return plain
+
+
+def _remaining(timeout: float | None) -> float | None:
+    deadline = _deadline.get()
+    return deadline.remaining(timeout) if deadline else timeout
+
+
+@dataclass
+class _Stream(httpcore.NetworkStream):
+    """A connection each of whose steps ends by the deadline, so that a drip ends too."""
+
+    inner: httpcore.NetworkStream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self.inner.read(max_bytes, _remaining(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.inner.write(buffer, _remaining(timeout))
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self.inner.start_tls(ssl_context, server_hostname, _remaining(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self.inner.get_extra_info(info)

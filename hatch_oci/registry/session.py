@@ -1,0 +1,167 @@
+"""A repository at one host, its registry's own or a mirror's, asked with whatever authorization it wants."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from hatch_oci.errors import NotFoundError, PlainHTTPError, RegistryError, UnreachableError
+from hatch_oci.image.reference import DOCKER_HUB, Reference
+from hatch_oci.registry.attempts import Attempts
+from hatch_oci.registry.authorization import Authorization, Way
+from hatch_oci.registry.network import Deadline, Scope, is_loopback
+from hatch_oci.registry.options import Patience
+from hatch_oci.registry.said import said
+from hatch_oci.registry.transport import Answer, Reply, Request, Transport, origin
+
+MAX_ERROR = 64 * 1024
+"""Bytes of an error's body that are read."""
+
+_WANTS_TLS = b"HTTPS"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a repository is asked for: a host, as users name it, and the repository's name there."""
+
+    host: str
+    repository: str
+
+
+def find_places(reference: Reference, mirrors: Mapping[str, tuple[str, ...]]) -> list[Place]:
+    """Return the places that have an image, in the order in which they are to be asked; its registry is the last."""
+    places = []
+    for mirror in mirrors.get(reference.registry, ()):
+        host, _, prefix = mirror.partition("/")
+        places.append(Place(host, f"{prefix}/{reference.repository}" if prefix else reference.repository))
+    return [*places, Place(reference.registry, reference.repository)]
+
+
+class Session:
+    """A repository at one host; may be shared between threads."""
+
+    def __init__(self, transport: Transport, place: Place, patience: Patience) -> None:
+        """Ask for nothing yet."""
+        self.place = place
+        self.patience = patience
+        self.redirects: set[str] = set()
+        self._transport = transport
+        self._authorization = Authorization(transport, place.host, place.repository)
+        self._lock = threading.Lock()
+        self._scheme: str | None = None
+
+    @property
+    def scheme(self) -> str:
+        """How the host is asked: https, but http on this machine, or where the user calls it insecure."""
+        with self._lock:
+            if self._scheme is None:
+                self._scheme = self._find_scheme()
+            return self._scheme
+
+    @property
+    def source(self) -> str | None:
+        """Where the credentials in use come from; None where none are."""
+        return self._authorization.source
+
+    @property
+    def scope(self) -> Scope:
+        """How near the host is."""
+        return self._transport.scope(_bare(self._host))
+
+    def fetch(self, method: str, path: str, headers: Mapping[str, str], most: int) -> Reply:
+        """Ask for `path` below the repository, and read an answer of at most `most` bytes."""
+        seen: set[Way] = set()
+        while True:
+            used = self._authorization.header()
+            reply = self._transport.fetch(self._request(method, path, headers, used), most, self.patience)
+            if not self._is_refusal(reply):
+                self._note(reply)
+                return reply
+            self._authorization.learn(reply, used, seen)
+
+    @contextmanager
+    def open_blob(self, path: str, headers: Mapping[str, str], deadline: Deadline) -> Iterator[Answer]:
+        """Ask once for a blob, whose body is still to be read."""
+        seen: set[Way] = set()
+        while True:
+            used = self._authorization.header()
+            request = self._request("GET", path, headers, used, is_blob=True)
+            with self._transport.open(request, deadline) as answer:
+                if not self._is_refusal(answer):
+                    self._note(answer)
+                    yield answer
+                    return
+                refusal = Reply.of(answer, MAX_ERROR)
+            self._authorization.learn(refusal, used, seen)
+
+    def problem(self, reply: Reply, what: str) -> RegistryError:
+        """Return the error for an answer that is not the one that was hoped for."""
+        text = said(reply.body, self._authorization.secrets)
+        if len(reply.hops) > 1:
+            message = (
+                f"{origin(reply.hops[-1])}, where {self.place.host} keeps {what}, answers with HTTP {reply.status}"
+            )
+            # Signed URLs are good for some minutes; the registry gives another.
+            return UnreachableError(message + text)
+        if reply.status == 404:
+            hint = "check its name and tag" if self.source else "check its name and tag, or log in if it is private"
+            return NotFoundError(f"{self.place.host} has no {what}{text}; {hint}")
+        if reply.status == 429:
+            advice = "wait, log in for a higher limit, or use a mirror"
+            return RegistryError(f"{self.place.host} gives no more for now (HTTP 429){text}: {advice}")
+        return RegistryError(f"HTTP {reply.status} from {self.place.host} about {what}{text}")
+
+    def _request(
+        self, method: str, path: str, headers: Mapping[str, str], authorization: str | None, *, is_blob: bool = False
+    ) -> Request:
+        url = f"{self.scheme}://{self._host}/v2/{self.place.repository}{path}"
+        sent = {**headers, "Authorization": authorization} if authorization else headers
+        return Request(method, url, sent, is_blob=is_blob)
+
+    @property
+    def _host(self) -> str:
+        return f"registry-1.{DOCKER_HUB}" if self.place.host == DOCKER_HUB else self.place.host
+
+    @staticmethod
+    def _is_refusal(answer: Answer | Reply) -> bool:
+        # The challenge of another host, where a redirect leads, is not answered.
+        return answer.status in (401, 403) and origin(answer.hops[-1]) == origin(answer.hops[0])
+
+    def _note(self, answer: Answer | Reply) -> None:
+        self.redirects |= {origin(hop) for hop in answer.hops[1:]}
+
+    def _find_scheme(self) -> str:
+        host = self.place.host
+        if host in self._transport.options.insecure_registries:
+            scheme = self._first_spoken("https", "http")
+            unsafe = "by plain http" if scheme == "http" else "without checking its certificate"
+            self._transport.reporter.warn(f"{host} is asked {unsafe}, since insecure-registries lists it")
+            return scheme
+        return self._first_spoken("http", "https") if is_loopback(_bare(host)) else "https"
+
+    def _first_spoken(self, *schemes: str) -> str:
+        """Ask the host itself which of `schemes` it speaks."""
+        attempts = Attempts(self.patience, self._transport.reporter)
+        while True:
+            problem = UnreachableError(f"{self.place.host} speaks neither http nor https")
+            for scheme in schemes:
+                try:
+                    if self._speaks(scheme):
+                        return scheme
+                except PlainHTTPError:
+                    continue
+                except UnreachableError as error:
+                    problem = error
+            attempts.again(problem)
+
+    def _speaks(self, scheme: str) -> bool:
+        with self._transport.open(Request("GET", f"{scheme}://{self._host}/v2/")) as answer:
+            body = Reply.of(answer, MAX_ERROR).body
+            return scheme == "https" or answer.status != 400 or _WANTS_TLS not in body
+
+
+def _bare(host: str) -> str:
+    """Return a host without port and brackets."""
+    return host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]

@@ -1,0 +1,48 @@
+"""What the target's table says about registries: a part of it that the command line reads, too."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from hatch_oci.image.reference import is_host, is_repository
+from hatch_oci.registry.options import OFFLINE_VARIABLE, RegistryOptions
+from hatch_oci.table import Table
+
+REGISTRY_KEYS = ("mirrors", "insecure-registries", "trusted-realms")
+
+_HOST = "must be a host, maybe with a port, like registry.example.com:5000"
+
+
+def read_registry_options(table: Table) -> RegistryOptions:
+    """Read the keys about registries, whose mistakes are noted in `table`, and `HATCH_OCI_OFFLINE`."""
+    return RegistryOptions(
+        mirrors=_read_mirrors(table),
+        insecure_registries=_read_hosts(table, "insecure-registries"),
+        trusted_realms=_read_hosts(table, "trusted-realms"),
+        offline=os.environ.get(OFFLINE_VARIABLE, "0") not in ("", "0"),
+    )
+
+
+def _read_mirrors(table: Table) -> dict[str, tuple[str, ...]]:
+    below = table.table("mirrors")
+    mirrors = {}
+    for registry in below.values:
+        if not is_host(registry):
+            below.wrong(registry, f"is not the name of a registry: it {_HOST}")
+        mirrors[registry] = below.texts(registry)
+        for number, mirror in enumerate(mirrors[registry], 1):
+            host, slash, prefix = mirror.partition("/")
+            if mirror and not (is_host(host) and (is_repository(prefix) or not slash)):
+                below.wrong_element(
+                    registry, number, f"must be like mirror.example.com or harbor.example.com/hub: {mirror!r}"
+                )
+    return mirrors
+
+
+def _read_hosts(table: Table, key: str) -> frozenset[str]:
+    hosts = table.texts(key)
+    for number, host in enumerate(hosts, 1):
+        if host and not is_host(host):
+            table.wrong_element(key, number, f"{_HOST}: {re.sub(r'//[^/]*@', '//', host)!r}")
+    return frozenset(hosts)
