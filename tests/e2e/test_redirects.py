@@ -91,21 +91,20 @@ def test_names_of_the_world_see_no_more_than_they_must(
         user |= {"SSL_CERT_FILE": str(authority.ca), "REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
         set_table(project, TABLE)
         hatchling_build(project, user | {"BASE_IMAGE": f"{REGISTRY}/{PRIVATE}:{TAG}"})
-        reached = inspect_json(f"{REGISTRY}/{PRIVATE}:{TAG}", user)["reached"]
     assert_pulled(layout_of(project))
-    assert [request.header("Range") for request in store.requests(layer)][:2] == [None, "bytes=70001-"]
+    assert [request.header("Range") for request in store.requests(layer)] == [None, "bytes=70001-"]
     assert proxy.places == {f"{REGISTRY}:443", f"{AUTH}:443", f"{HOP}:80", f"{STORE}:80"}
     assert {request.header("Host") for request in store.log} == {STORE}
     assert_no_secret_sent(vault.credentials, proxy.log)
-    assert reached["registry"] == REGISTRY
-    assert reached["scheme"] == "https"
 
 
 def test_inspect_names_the_hosts_that_it_was_sent_to(vault: Vault, member: dict[str, str]) -> None:
     """As origins only: the rest is signed."""
     seen = inspect_json(vault.private, member)
     assert seen["digest"] == sample().digest
-    assert seen["reached"]["redirects"] == [f"http://{vault.store.hop}", f"http://{vault.store.host}"]
+    assert sorted(seen["reached"]["redirects"]) == sorted(
+        f"http://{host}" for host in (vault.store.hop, vault.store.host)
+    )
 
 
 @pytest.mark.parametrize("ranges", [True, False])

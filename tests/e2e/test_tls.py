@@ -83,6 +83,7 @@ def test_a_registry_of_the_world_is_never_asked_by_plain_http(
         if trusted:
             seen = inspect_json(f"{NAME}/{PUBLIC}:{TAG}", user | {"SSL_CERT_FILE": str(authority.ca)})
             assert seen["digest"] == sample().digest
+            assert (seen["reached"]["registry"], seen["reached"]["scheme"]) == (NAME, "https")
         else:
             line = error_of(f"{NAME}/{PUBLIC}:{TAG}", user)
             assert NAME in line
@@ -122,3 +123,9 @@ def test_a_client_without_the_right_certificate_reads_one_clear_line(
         line = error_of(f"{address}/{PUBLIC}:{TAG}", user)
     assert address in line
     assert "certificate" in line
+    # What to do, in words of ours.
+    assert "certs.d" in line
+    assert "[SSL" not in line
+    # No try more than it takes to find out: a certificate is not a thing that passes.
+    refusals = (tmp_path / "registry" / "registry.log").read_text().count("TLS handshake error")
+    assert 1 <= refusals <= 2
