@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.utils import get_reproducible_timestamp
+from hatchling.metadata.core import ProjectMetadata
+from hatchling.plugin.manager import PluginManager
 
 from hatch_oci.errors import ConfigError
 from hatch_oci.image import annotation_keys as keys
+from hatch_oci.registry_settings import read_registry_options
 from hatch_oci.settings import Project, Settings, read_settings
 from hatch_oci.table import Table
 
 if TYPE_CHECKING:
-    from hatchling.metadata.core import ProjectMetadata
+    from pathlib import Path
+
+    from hatch_oci.registry.options import RegistryOptions
 
 # What projects call their links (the well-known labels of the project URLs specification, and usual ones).
 _URL_LABELS = {
@@ -54,6 +59,23 @@ class OCIConfig(BuilderConfig):
             return hooks
         own = self.target_config.get("hooks", {})
         return {name: hook for name, hook in hooks.items() if name in own}
+
+
+def registry_options(root: Path) -> RegistryOptions:
+    """Return what the target's table in the project at `root` says about registries; the defaults without a project.
+
+    A `ConfigError` lists what is wrong with these keys.
+    """
+    try:
+        metadata = ProjectMetadata(str(root), PluginManager())
+        values = metadata.hatch.build_targets.get("oci", {}) if (root / "pyproject.toml").is_file() else {}
+    except (ValueError, TypeError) as error:
+        raise ConfigError([f"pyproject.toml: {error}"]) from error
+    table = Table("tool.hatch.build.targets.oci", values, lambda text: str(metadata.context.format(text)))
+    options = read_registry_options(table)
+    if table.mistakes:
+        raise ConfigError(table.mistakes)
+    return options
 
 
 def _timestamp() -> int:

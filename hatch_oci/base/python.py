@@ -63,7 +63,12 @@ class Python:
     libc: Libc
 
     def __str__(self) -> str:
-        return f"CPython {self.version}{'t' if self.free_threaded else ''} with {self.libc}"
+        return f"CPython {self.full_version} with {self.libc}"
+
+    @property
+    def full_version(self) -> str:
+        """The version, with a `t` behind it where threads run free."""
+        return f"{self.version}{'t' if self.free_threaded else ''}"
 
     @property
     def minor(self) -> tuple[int, int]:

@@ -52,6 +52,11 @@ def resolve(text: str, platform: Platform, root: Path, store: BlobStore, transpo
     source = open_source(transport, text, root, store)
     if source is None:
         return Base("scratch", None, None, None, empty_config(platform), (), lambda _descriptor: iter(()))
+    return resolve_source(source, platform, store)
+
+
+def resolve_source(source: Source, platform: Platform, store: BlobStore) -> Base:
+    """Return the base for `platform` out of an image that was found."""
     manifest = _descend(source, source.top, platform, store, 0)
     config = _read_config(source, manifest, store)
     if choose(platform, [(config.platform, True)]) is None:
@@ -62,6 +67,13 @@ def resolve(text: str, platform: Platform, root: Path, store: BlobStore, transpo
         message = f"{source.name} has {len(layers)} layers, but its config lists {len(config.diff_ids)}"
         raise BaseError(message)
     return Base(source.name, source.image_name, source.top.digest, manifest.digest, config, layers, source.read_blob)
+
+
+def platforms_of(source: Source, store: BlobStore) -> list[Platform]:
+    """Return the platforms that an image is for."""
+    if isinstance(source.top, Manifest):
+        return [_read_config(source, source.top, store).platform]
+    return sorted({platform for platform, _ in _offers(source, source.top, store)})
 
 
 def fetch_layers(base: Base, store: BlobStore, reporter: Reporter) -> tuple[StoredBlob, ...]:

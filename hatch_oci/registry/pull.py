@@ -39,7 +39,9 @@ class Reached:
 
     registry: str
     mirror: str | None
-    scheme: str
+    scheme: str | None
+    """None where nothing was asked: the cache had it all."""
+
     credentials: str | None
     """Where they come from; None where none were needed."""
 
@@ -67,7 +69,7 @@ class Repository:
         return Reached(
             registry=self._reference.registry,
             mirror=None if self._used is self._own else self._used.place.host,
-            scheme=self._used.scheme,
+            scheme=self._used.known_scheme,
             credentials=self._used.source,
             redirects=tuple(sorted(redirects)),
         )

@@ -61,6 +61,11 @@ class Session:
             return self._scheme
 
     @property
+    def known_scheme(self) -> str | None:
+        """The scheme, None where the host was not asked for anything yet."""
+        return self._scheme
+
+    @property
     def source(self) -> str | None:
         """Where the credentials in use come from; None where none are."""
         return self._authorization.source

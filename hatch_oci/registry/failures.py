@@ -1,0 +1,61 @@
+"""What went wrong with a request, in words, and whether it may pass."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpcore
+
+from hatch_oci.errors import PlainHTTPError, RegistryError, UnreachableError
+from hatch_oci.registry.network import ForbiddenAddressError, UnknownHostError
+
+_ERRORS = (
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
+# How OpenSSL calls an answer that is no TLS, by its versions.
+_PLAIN_REASONS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"})
+_NAMES: dict[type[Exception], str] = {
+    httpcore.ConnectTimeout: "the connection takes too long",
+    httpcore.ReadTimeout: "it sends nothing any more, or too little",
+    httpcore.WriteTimeout: "it takes nothing any more",
+    httpcore.ReadError: "the connection broke",
+    httpcore.WriteError: "the connection broke",
+}
+
+
+@contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Turn a failure to reach `where` (scheme, host and port) into a `RegistryError`.
+
+    An `UnreachableError` for one that may pass, a `PlainHTTPError` where the server speaks no TLS.
+    """
+    try:
+        yield
+    except (ForbiddenAddressError, UnknownHostError) as error:
+        message = f"no answer from {where}: {error}"
+        raise RegistryError(message) from error
+    except httpcore.ProxyError as error:
+        message = f"the proxy does not lead to {where}: {error}"
+        raise UnreachableError(message) from error
+    except _ERRORS as error:
+        raise _explain(where, error) from error
+
+
+def _explain(where: str, error: Exception) -> RegistryError:
+    reason: BaseException | None = error
+    while reason is not None and not isinstance(reason, ssl.SSLError):
+        reason = reason.__cause__ or reason.__context__
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        folder = f"~/.config/containers/certs.d/{where.partition('://')[2]}"
+        return RegistryError(
+            f"the certificate of {where} is not trusted: {reason.verify_message}\n"
+            f"If it is right, name its authority in SSL_CERT_FILE, or put it into {folder}/ca.crt"
+        )
+    if isinstance(reason, ssl.SSLError) and reason.reason in _PLAIN_REASONS:
+        return PlainHTTPError(f"{where} speaks plain http, not https")
+    return UnreachableError(f"no answer from {where}: {str(error) or _NAMES.get(type(error), type(error).__name__)}")
