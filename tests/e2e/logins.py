@@ -34,6 +34,11 @@ def login(registry: str, authfile: Path | None, env: Mapping[str, str]) -> None:
     )
 
 
+def own_variables(registry: str) -> dict[str, str]:
+    """Answer the plugin's own variables for a registry."""
+    return {"HATCH_OCI_REGISTRY": registry, "HATCH_OCI_USER": USER, "HATCH_OCI_AUTH": PASSWORD}
+
+
 def assert_no_secret_said(secrets: Iterable[str], done: Finished) -> None:
     """See that a command said none of them."""
     _assert_not_in(secrets, done.stdout, done.stderr)

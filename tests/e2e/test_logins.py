@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from .inspections import VERBOSE, error_of, inspect, inspect_json
-from .logins import PASSWORD, USER, assert_no_secret_said, htpasswd, login
+from .logins import PASSWORD, USER, assert_no_secret_said, htpasswd, login, own_variables
 from .registries import requests_of, serve
 from .samples import PRIVATE, TAG, sample
 from .tokens import basic
@@ -60,11 +60,6 @@ def _in_variable(address: str, user: dict[str, str]) -> tuple[dict[str, str], st
 
 def _in_own_variables(address: str, user: dict[str, str]) -> tuple[dict[str, str], str]:
     return user | own_variables(address), "HATCH_OCI_"
-
-
-def own_variables(registry: str) -> dict[str, str]:
-    """Answer the plugin's own variables for a registry."""
-    return {"HATCH_OCI_REGISTRY": registry, "HATCH_OCI_USER": USER, "HATCH_OCI_AUTH": PASSWORD}
 
 
 PLACES: dict[str, Place] = {

@@ -8,7 +8,7 @@ import pytest
 from . import bases
 from .certificates import trust
 from .images import read_image
-from .logins import PASSWORD, USER, assert_no_secret_kept, assert_no_secret_said, assert_no_secret_sent, login
+from .logins import USER, assert_no_secret_kept, assert_no_secret_said, assert_no_secret_sent, login, own_variables
 from .projects import TAG, environment, hatch, layout_of, record_of
 from .requirements import require
 from .shell import run
@@ -33,7 +33,7 @@ def test_the_example_is_built_on_a_private_base(place: str, vault: Vault, projec
     for address in (vault.address, vault.tokens.address):
         trust(home, address, vault.authority)
     if place == "variables":
-        env |= {"HATCH_OCI_REGISTRY": vault.address, "HATCH_OCI_USER": USER, "HATCH_OCI_AUTH": PASSWORD}
+        env |= own_variables(vault.address)
     else:
         login(vault.address, home / ".docker" / "config.json", env)
     done = hatch(project, env, "-v", "build", "-t", "oci")

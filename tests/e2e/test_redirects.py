@@ -5,20 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from .certificates import Authority
 from .inspections import inspect_json
 from .logins import USER, assert_no_secret_kept, assert_no_secret_said, assert_no_secret_sent, login
 from .projects import hatchling_build, layout_of, set_table
-from .proxies import serve_proxy
-from .registries import serve
-from .samples import PRIVATE, TABLE, TAG, assert_pulled, sample
-from .stores import Store, serve_store
-from .tokens import serve_tokens
-from .vaults import Vault, serve_vault, users
+from .samples import PRIVATE, TABLE, assert_pulled, sample
+from .vaults import Vault, serve_vault, serve_world, users
 
 pytestmark = pytest.mark.e2e
-
-REGISTRY, AUTH, HOP, STORE = "registry.example.com", "auth.example.com", "hop.example.net", "store.example.net"
 
 
 @pytest.fixture
@@ -61,40 +54,19 @@ def test_names_of_the_world_see_no_more_than_they_must(
     user: dict[str, str], sample_storage: Path, project: Path, tmp_path: Path
 ) -> None:
     """The same behind a proxy, which sees every host that is asked, and all of what is plain."""
-    authority = Authority(tmp_path / "authority")
-    scratch = tmp_path / "registry"
     layer = sample().layers[0]
-    store = Store(sample_storage, cuts={layer: [70_001]})
-    with (
-        serve_store(store, hop=HOP, host=STORE),
-        serve_tokens(users(), authority.context(AUTH), f"https://{AUTH}/token") as tokens,
-        serve(
-            sample_storage,
-            scratch,
-            tls=authority.section(REGISTRY),
-            auth=tokens.section(tmp_path),
-            middleware=store.section(),
-        ) as address,
-        serve_proxy(
-            {
-                f"{REGISTRY}:443": address,
-                f"{AUTH}:443": tokens.address,
-                f"{HOP}:80": store.hop_address,
-                f"{STORE}:80": store.address,
-            }
-        ) as proxy,
-    ):
-        vault = Vault(REGISTRY, authority, tokens, store, scratch)
+    with serve_world(sample_storage, tmp_path / "world", users()) as (vault, proxy):
+        vault.store.cuts[layer] = [70_001]
         user |= proxy.variables
-        login(REGISTRY, tmp_path / "auth.json", user)
+        login(vault.address, tmp_path / "auth.json", user)
         proxy.log.clear()
-        user |= {"SSL_CERT_FILE": str(authority.ca), "REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
+        user |= {"SSL_CERT_FILE": str(vault.authority.ca), "REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
         set_table(project, TABLE)
-        hatchling_build(project, user | {"BASE_IMAGE": f"{REGISTRY}/{PRIVATE}:{TAG}"})
+        hatchling_build(project, user | {"BASE_IMAGE": vault.private})
     assert_pulled(layout_of(project))
-    assert [request.header("Range") for request in store.requests(layer)] == [None, "bytes=70001-"]
-    assert proxy.places == {f"{REGISTRY}:443", f"{AUTH}:443", f"{HOP}:80", f"{STORE}:80"}
-    assert {request.header("Host") for request in store.log} == {STORE}
+    assert [request.header("Range") for request in vault.store.requests(layer)] == [None, "bytes=70001-"]
+    assert proxy.places == set(proxy.routes)
+    assert {request.header("Host") for request in vault.store.log} == {vault.store.host}
     assert_no_secret_sent(vault.credentials, proxy.log)
 
 

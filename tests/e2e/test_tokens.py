@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from .inspections import VERBOSE, error_of, inspect, inspect_json
-from .logins import PASSWORD, USER, assert_no_secret_said, login
+from .logins import PASSWORD, USER, assert_no_secret_said, login, own_variables
 from .projects import hatchling_build, layout_of, set_table
 from .samples import PRIVATE, TABLE, assert_pulled, sample
 from .tokens import ANONYMOUS, basic
-from .vaults import Vault, serve_vault, users
+from .vaults import Vault, serve_vault, serve_world, users
 
 pytestmark = pytest.mark.e2e
 
@@ -118,6 +118,26 @@ def test_a_token_that_ends_halfway(vault: Vault, member: dict[str, str], project
     assert_pulled(layout_of(project))
     assert [request.header("Range") for request in vault.store.requests(layer)] == [None, "bytes=50000-"]
     assert len(vault.tokens.scopes) > 1
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_token_service_of_another_domain_gets_a_password_only_if_it_is_listed(
+    trusted: bool, user: dict[str, str], sample_storage: Path, tmp_path: Path
+) -> None:
+    """Whoever writes the challenge could have it sent anywhere."""
+    auth = "auth.example.org"
+    with serve_world(sample_storage, tmp_path / "world", users(), auth) as (vault, proxy):
+        user |= proxy.variables | {"SSL_CERT_FILE": str(vault.authority.ca)} | own_variables(vault.address)
+        if trusted:
+            table = f'[tool.hatch.build.targets.oci]\ntrusted-realms = ["{auth}"]\n'
+            Path(user["HOME"], "pyproject.toml").write_text(table)
+            assert inspect_json(vault.private, user)["digest"] == sample().digest
+        else:
+            line = error_of(vault.private, user)
+            assert auth in line
+            assert "trusted-realms" in line
+    sent = {request.header("Authorization") for request in vault.tokens.log}
+    assert sent == {f"Basic {basic(USER, PASSWORD)}" if trusted else None}
 
 
 @pytest.mark.parametrize("ending", ["pulled", "no such account", "no such right", "refused by the store"])

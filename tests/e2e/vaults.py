@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from .certificates import Authority
 from .logins import PASSWORD, USER
+from .proxies import Proxy, serve_proxy
 from .registries import requests_of, serve
 from .samples import PRIVATE, PUBLIC, TAG
 from .stores import Store, serve_store
@@ -64,3 +65,21 @@ def serve_vault(storage: Path, scratch: Path, tokens: TokenService, *, redirect:
         sections = {"auth": tokens.section(scratch), **middleware}
         address = stack.enter_context(serve(storage, scratch, tls=authority.section(), **sections))
         yield Vault(address, authority, tokens, store, scratch)
+
+
+@contextmanager
+def serve_world(
+    storage: Path, scratch: Path, tokens: TokenService, auth: str = "auth.example.com"
+) -> Iterator[tuple[Vault, Proxy]]:
+    """Serve the same under names of the world, the token service's being `auth`, to those who use the proxy."""
+    registry, hop, host = "registry.example.com", "hop.example.net", "store.example.net"
+    authority = Authority(scratch / "certificates")
+    with ExitStack() as stack:
+        store = stack.enter_context(serve_store(Store(storage), hop=hop, host=host))
+        stack.enter_context(serve_tokens(tokens, authority.context(auth), f"https://{auth}/token"))
+        sections = {"auth": tokens.section(scratch), "middleware": store.section()}
+        address = stack.enter_context(serve(storage, scratch, tls=authority.section(registry), **sections))
+        secure = {f"{registry}:443": address, f"{auth}:443": tokens.address}
+        plain = {f"{hop}:80": store.hop_address, f"{host}:80": store.address}
+        proxy = stack.enter_context(serve_proxy(secure | plain))
+        yield Vault(registry, authority, tokens, store, scratch), proxy
