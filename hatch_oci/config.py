@@ -68,10 +68,11 @@ def registry_options(root: Path) -> RegistryOptions:
     """
     try:
         metadata = ProjectMetadata(str(root), PluginManager())
-        values = metadata.hatch.build_targets.get("oci", {}) if (root / "pyproject.toml").is_file() else {}
+        targets = metadata.hatch.build_targets if (root / "pyproject.toml").is_file() else {}
     except (ValueError, TypeError) as error:
         raise ConfigError([f"pyproject.toml: {error}"]) from error
-    table = Table("tool.hatch.build.targets.oci", values, lambda text: str(metadata.context.format(text)))
+    all_targets = Table("tool.hatch.build.targets", targets, lambda text: str(metadata.context.format(text)))
+    table = all_targets.table("oci")
     options = read_registry_options(table)
     if table.mistakes:
         raise ConfigError(table.mistakes)

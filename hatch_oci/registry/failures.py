@@ -58,4 +58,5 @@ def _explain(where: str, error: Exception) -> RegistryError:
         )
     if isinstance(reason, ssl.SSLError) and reason.reason in _PLAIN_REASONS:
         return PlainHTTPError(f"{where} speaks plain http, not https")
-    return UnreachableError(f"no answer from {where}: {str(error) or _NAMES.get(type(error), type(error).__name__)}")
+    text = _NAMES.get(type(error)) if isinstance(error, httpcore.TimeoutException) else str(error)
+    return UnreachableError(f"no answer from {where}: {text or _NAMES.get(type(error), type(error).__name__)}")

@@ -18,7 +18,7 @@ from hatch_oci.image.reference import Reference
 from hatch_oci.registry.attempts import PASSING, Attempts
 from hatch_oci.registry.network import Deadline
 from hatch_oci.registry.session import MAX_ERROR, Session, find_places
-from hatch_oci.registry.transport import Answer, Reply, Request, Transport
+from hatch_oci.registry.transport import PROGRESS, Answer, Reply, Request, Transport
 
 _ACCEPT = {"Accept": media_types.ACCEPT}
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
@@ -97,9 +97,11 @@ class Repository:
 
         def get(session: Session) -> Reply:
             reply = session.fetch("GET", f"/manifests/{target}", _ACCEPT, MAX_MANIFEST)
-            if reply.status != 200:
-                raise session.problem(reply, str(self._reference))
-            return reply
+            if reply.status == 200:
+                return reply
+            # Some registries say of what is private that it is not there.
+            private = "" if session.source else ", or log in if it is private"
+            raise session.problem(reply, str(self._reference), f"; check its name and tag{private}")
 
         reply = self._first(get)
         content_type = reply.headers.get("content-type", "")
@@ -150,6 +152,7 @@ class Repository:
         """Yield a blob's bytes from `received` on, with as many requests as it takes."""
         attempts = Attempts(session.patience, self._transport.reporter)
         ranged = True
+        mark = received
         while received < descriptor.size:
             before = received
             problem = UnreachableError(f"{descriptor.digest} broke off before its {descriptor.size} bytes")
@@ -158,16 +161,20 @@ class Repository:
                     if answer.status == 416 and received and ranged:
                         ranged = False
                         continue
-                    for piece in _rest(answer, received, session, f"the blob {descriptor.digest}"):
+                    for piece in _rest(answer, received, session, f"blob {descriptor.digest}"):
                         received += len(piece)
                         yield piece
                 if received >= descriptor.size:
                     return
             except UnreachableError as error:
                 problem = error
+            if deadline.is_over:
+                raise problem
             if received > before:
                 attempts.progressed()
-            else:
+            # One byte is progress, but no reason to wait longer for the next.
+            if received == mark or received - mark >= PROGRESS:
+                mark = received
                 deadline.extend(self._transport.patience.answer)
             with deadline.paused():
                 attempts.again(problem)

@@ -101,8 +101,8 @@ class Session:
                 refusal = Reply.of(answer, MAX_ERROR)
             self._authorization.learn(refusal, used, seen)
 
-    def problem(self, reply: Reply, what: str) -> RegistryError:
-        """Return the error for an answer that is not the one that was hoped for."""
+    def problem(self, reply: Reply, what: str, advice: str = "") -> RegistryError:
+        """Return the error for an answer that is not the one that was hoped for; `advice` is for what is missing."""
         text = said(reply.body, self._authorization.secrets)
         if len(reply.hops) > 1:
             message = (
@@ -111,8 +111,7 @@ class Session:
             # Signed URLs are good for some minutes; the registry gives another.
             return UnreachableError(message + text)
         if reply.status == 404:
-            hint = "check its name and tag" if self.source else "check its name and tag, or log in if it is private"
-            return NotFoundError(f"{self.place.host} has no {what}{text}; {hint}")
+            return NotFoundError(f"{self.place.host} has no {what}{text}{advice}")
         if reply.status == 429:
             advice = "wait, log in for a higher limit, or use a mirror"
             return RegistryError(f"{self.place.host} gives no more for now (HTTP 429){text}: {advice}")

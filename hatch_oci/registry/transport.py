@@ -28,7 +28,9 @@ from hatch_oci.report import QUIET, Reporter
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
-_PROGRESS = 64 * 1024
+PROGRESS = 64 * 1024
+"""Bytes of a blob that are worth waiting on."""
+
 
 # Their lines hold the queries of signed URLs.
 for _name in ("httpx", "httpcore"):
@@ -207,7 +209,7 @@ class Transport:
             if piece is None:
                 return
             fresh += len(piece)
-            if slowly and fresh >= _PROGRESS:
+            if slowly and fresh >= PROGRESS:
                 fresh = 0
                 deadline.extend(self.patience.stall)
             with deadline.paused():

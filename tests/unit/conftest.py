@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hatch_oci.store.blobs import BlobStore
+
 _OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_")
 
 
@@ -19,3 +21,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BlobStore:
+    """Return an empty store."""
+    return BlobStore(tmp_path / "cache")

@@ -26,11 +26,6 @@ SHA256 = Digest.of(DATA)
 SHA512 = Digest("sha512", hashlib.sha512(DATA).hexdigest())
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
-
-
 def expecting(digest: Digest, size: int) -> Descriptor:
     return Descriptor("application/octet-stream", digest, size)
 

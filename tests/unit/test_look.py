@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -19,11 +18,6 @@ from hatch_oci.store.blobs import BlobStore, StoredBlob
 from tests.unit.filesystems import GLIBC_LOADER, Member, debian, elf, file, folder, link, tar_of, whiteout
 
 AMD64 = Platform("linux", "amd64")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
 
 
 def base_of(

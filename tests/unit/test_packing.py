@@ -30,11 +30,6 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
-
-
 @contextmanager
 def app_of(folder: Path, **parts: Any) -> Iterator[App]:
     with open_wheel(write_wheel(folder, **parts)) as wheel:

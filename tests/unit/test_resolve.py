@@ -24,11 +24,6 @@ SILENT = Reporter(info=lambda _line: None, warn=lambda _line: None)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
-
-
-@pytest.fixture
 def small() -> Image:
     return small_image()
 
