@@ -66,10 +66,11 @@ class NotFoundError(RegistryError):
 class UnreachableError(RegistryError):
     """A registry that gives no answer for now, or breaks it off."""
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        """Keep how many seconds the registry asks to wait, if it does."""
+    def __init__(self, message: str, retry_after: float | None = None, tries: int | None = None) -> None:
+        """Keep how many seconds the registry asks to wait, if it does, and how many tries this is worth at most."""
         super().__init__(message)
         self.retry_after = retry_after
+        self.tries = tries
 
 
 class PlainHTTPError(RegistryError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,11 @@ _ERRORS = (
 )
 # How OpenSSL calls an answer that is no TLS, by its versions.
 _PLAIN_REASONS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"})
+# What the server says of the client's certificate, by TLS version.
+_CERTIFICATE_ALERT = re.compile(r"ALERT_.*CERTIFICATE|ALERT_UNKNOWN_CA")
+_OTHER_NAME = 62
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH."""
+
 _NAMES: dict[type[Exception], str] = {
     httpcore.ConnectTimeout: "the connection takes too long",
     httpcore.ReadTimeout: "it sends nothing any more, or too little",
@@ -50,11 +56,18 @@ def _explain(where: str, error: Exception) -> RegistryError:
     reason: BaseException | None = error
     while reason is not None and not isinstance(reason, ssl.SSLError):
         reason = reason.__cause__ or reason.__context__
+    folder = f"~/.config/containers/certs.d/{where.partition('://')[2]}"
     if isinstance(reason, ssl.SSLCertVerificationError):
-        folder = f"~/.config/containers/certs.d/{where.partition('://')[2]}"
+        advice = f"name its authority in SSL_CERT_FILE, or put it into {folder}/ca.crt"
+        if reason.verify_code == _OTHER_NAME:
+            advice = "ask for it by the name that its certificate is for"
         return RegistryError(
-            f"the certificate of {where} is not trusted: {reason.verify_message}\n"
-            f"If it is right, name its authority in SSL_CERT_FILE, or put it into {folder}/ca.crt"
+            f"the certificate of {where} is not trusted: {reason.verify_message}\nIf the server is right, {advice}"
+        )
+    if isinstance(reason, ssl.SSLError) and _CERTIFICATE_ALERT.search(reason.reason or ""):
+        return RegistryError(
+            f"{where} does not accept this client's certificate, or wants one: put it into {folder}, "
+            "as client.cert and client.key"
         )
     if isinstance(reason, ssl.SSLError) and reason.reason in _PLAIN_REASONS:
         return PlainHTTPError(f"{where} speaks plain http, not https")

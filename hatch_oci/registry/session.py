@@ -109,7 +109,7 @@ class Session:
                 f"{origin(reply.hops[-1])}, where {self.place.host} keeps {what}, answers with HTTP {reply.status}"
             )
             # Signed URLs are good for some minutes; the registry gives another.
-            return UnreachableError(message + text)
+            return UnreachableError(message + text, tries=2)
         if reply.status == 404:
             return NotFoundError(f"{self.place.host} has no {what}{text}{advice}")
         if reply.status == 429:
