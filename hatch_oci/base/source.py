@@ -63,7 +63,7 @@ def open_registry(transport: Transport, text: str, store: BlobStore) -> Source:
         if reference.digest:
             check_pulled(raw, reference.digest, reference.registry)
         top = read_manifest(raw, where, content_type=content_type)
-        store.put([raw], Descriptor(top.media_type, reference.digest or top.digest, len(raw)))
+        store.put([raw], reference.digest or top.digest, len(raw))
     if reference.digest is None:
         store.remember("tags", _tag_key(reference), {"digest": str(top.digest), "media-type": top.media_type})
     image_name = reference.tagged if reference.tag else str(reference)

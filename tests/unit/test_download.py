@@ -245,7 +245,7 @@ def test_a_body_that_goes_on_is_refused_at_the_next_byte(registry: Registry, sto
     with closing(Transport(patience=QUICK)) as transport:
         remote = Remote(transport, Reference.parse(f"{registry.address}/app:1"))
         with pytest.raises(ContentError, match=f"goes on after the {SIZE} bytes it should have"):
-            store.put(remote.blob(DESCRIPTOR), DESCRIPTOR)
+            store.put(remote.blob(DESCRIPTOR), DESCRIPTOR.digest, DESCRIPTOR.size)
     assert len(sent) < 100
 
 
