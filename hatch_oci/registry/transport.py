@@ -28,6 +28,9 @@ from hatch_oci.report import QUIET, Reporter
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
+MAX_ERROR = 64 * 1024
+"""Bytes of an error's body that are read."""
+
 PROGRESS = 64 * 1024
 """Bytes of a blob that are worth waiting on."""
 
