@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from packaging.markers import Environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -18,7 +17,7 @@ def check_closure(
     wheels: Iterable[WheelFacts],
     there: Mapping[str, str],
     ignored: Collection[str],
-    environment: Environment,
+    environment: Mapping[str, str],
     lock_name: str,
 ) -> None:
     """Follow requirements from `needed` on, each with who needs it, and compare them with what goes in.
@@ -54,16 +53,15 @@ def check_closure(
         raise LockError("\n".join([*lines[:-1], f"{lines[-1]}: {_advice(lock_name)}"]))
 
 
-def active(requirement: Requirement, environment: Environment, extras: Collection[str] = ()) -> bool:
+def active(requirement: Requirement, environment: Mapping[str, str], extras: Collection[str] = ()) -> bool:
     """Tell whether a requirement holds in an environment, for any of `extras` or none."""
     if requirement.marker is None:
         return True
-    # Whoever evaluates a marker gives all the variables: those that are missing would be this machine's.
     return any(requirement.marker.evaluate({**environment, "extra": extra}) for extra in extras or ("",))
 
 
 def _requirements_of(
-    facts: WheelFacts, extras: Collection[str], environment: Environment
+    facts: WheelFacts, extras: Collection[str], environment: Mapping[str, str]
 ) -> Iterator[tuple[str, Requirement]]:
     for requirement in facts.requirements:
         if active(requirement, environment, ["", *extras]):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from email.parser import HeaderParser
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -60,12 +62,11 @@ def facts_of(path: Path, filename: str, digest: Digest, store: BlobStore) -> Whe
     key = f"{digest.hex}-{_FORMAT}"
     known = store.recall("wheels", key)
     if isinstance(known, dict):
-        try:
-            return WheelFacts(
-                **{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
-            )
-        except TypeError:
-            pass
+        with suppress(TypeError):
+            tuples: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in known.items()
+            }
+            return WheelFacts(**tuples)
     with open_wheel(path, filename) as wheel:
         facts = read_facts(wheel)
     store.remember("wheels", key, asdict(facts))

@@ -6,7 +6,9 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import cast
 
+from packaging.markers import Environment
 from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageWheel, PylockSelectError
 from packaging.tags import Tag
 from packaging.utils import NormalizedName, parse_wheel_filename
@@ -80,10 +82,10 @@ def select(
     problems: list[str] = []
     try:
         for package, source in content.select(
-            environment=target.environment,
+            environment=cast(Environment, target.environment),
             tags=target.tags,
             extras=lock.extras,
-            dependency_groups=lock.groups or None,
+            dependency_groups={*(content.default_groups or ()), *lock.groups} if lock.groups else None,
             prefer_sdist_predicate=lambda _name: False,
         ):
             try:

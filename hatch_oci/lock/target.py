@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from packaging.markers import Environment
 from packaging.tags import Tag
 
 from hatch_oci.base.python import Python, machine_name, supported_tags
@@ -30,7 +29,7 @@ class Target:
         return supported_tags(self.python, self.platform)
 
     @cached_property
-    def environment(self) -> Environment:
+    def environment(self) -> dict[str, str]:
         """All eleven variables of markers: one that is missing would be taken from this machine (dependency specifiers)."""
         major, minor = self.python.minor
         return {
