@@ -115,9 +115,9 @@ def read_lock(path: Path, root: Path, wanted: Wanted, python: str, store: BlobSt
 def _exported(
     arguments: Sequence[str], inputs: Sequence[Path], folder: Path, store: BlobStore, *, offline: bool, stale: str = ""
 ) -> str:
-    """Return what uv makes of a lock, remembered for the same bytes of `inputs`."""
+    """Return what uv makes of a lock, remembered for the same bytes of `inputs` in this folder."""
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs]
-    key = hashlib.sha256(encode_json([_FORMAT, list(arguments), contents])).hexdigest()
+    key = hashlib.sha256(encode_json([_FORMAT, str(folder), list(arguments), contents])).hexdigest()
     known = store.recall("locks", key)
     if isinstance(known, str):
         return known
