@@ -26,6 +26,8 @@ def run_uv(arguments: Sequence[str], folder: Path, *, offline: bool) -> str:
     ]
     # The environment of Hatch's build is nothing that uv should look at.
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    # It fetches a Python of the image's version otherwise, which nothing here would run.
+    environment["UV_PYTHON_DOWNLOADS"] = "never"
     try:
         result = subprocess.run(  # noqa: S603 - uv, without a shell
             command,
