@@ -119,7 +119,7 @@ def open_wheel(path: Path, filename: str | None = None) -> Iterator[Wheel]:
             archive = stack.enter_context(zipfile.ZipFile(file))
             wheel = _read_wheel(filename, version, tags, sha256, archive)
         except OSError as error:
-            message = f"cannot read the wheel {filename}: {error.strerror or error}"
+            message = f"cannot read the wheel {path}: {error.strerror or error}"
             raise WheelError(message) from error
         except _ZIP_ERRORS as error:
             message = f"{filename} is not a wheel: {error}"

@@ -11,6 +11,8 @@ from pathlib import Path
 from hatch_oci.errors import LockError
 
 _SECONDS = 300.0
+_DATE = "1580601600"
+"""2020-02-02, Hatch's own reproducible date."""
 
 
 def run_uv(arguments: Sequence[str], folder: Path, *, offline: bool) -> str:
@@ -28,6 +30,8 @@ def run_uv(arguments: Sequence[str], folder: Path, *, offline: bool) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     # It fetches a Python of the image's version otherwise, which nothing here would run.
     environment["UV_PYTHON_DOWNLOADS"] = "never"
+    # Wheels that are built hold this date, not today's.
+    environment.setdefault("SOURCE_DATE_EPOCH", _DATE)
     try:
         result = subprocess.run(  # noqa: S603 - uv, without a shell
             command,
