@@ -48,7 +48,10 @@ class OCIConfig(BuilderConfig):
             lambda text: str(metadata.context.format(text, version=version)),
         )
         core = metadata.core
-        project = Project(core.name, version, core.python_constraint, _timestamp())
+        timestamp = _timestamp()
+        if timestamp is None:
+            table.mistakes.append("The variable `SOURCE_DATE_EPOCH` must be a number of seconds since 1970")
+        project = Project(core.name, version, core.python_constraint, timestamp or 0)
         return read_settings(table, project)
 
     @cached_property
@@ -79,14 +82,13 @@ def registry_options(root: Path) -> RegistryOptions:
     return options
 
 
-def _timestamp() -> int:
-    """Return the reproducible timestamp, which `SOURCE_DATE_EPOCH` may set."""
+def _timestamp() -> int | None:
+    """Return the reproducible timestamp, which `SOURCE_DATE_EPOCH` may set; None if it is set to what is no time."""
     with suppress(ValueError):
         timestamp = get_reproducible_timestamp()
         if 0 <= timestamp <= _YEAR_9999:
             return timestamp
-    message = "SOURCE_DATE_EPOCH must be a number of seconds since 1970"
-    raise ConfigError([message])
+    return None
 
 
 def describe(metadata: ProjectMetadata[Any]) -> dict[str, str]:

@@ -16,8 +16,8 @@ from hatch_oci.registry_settings import REGISTRY_KEYS, read_registry_options
 from hatch_oci.table import Table
 from hatch_oci.values import (
     Words,
-    default_base,
     optional_path,
+    read_base_image,
     read_copy,
     read_created,
     read_env,
@@ -143,7 +143,7 @@ def read_settings(table: Table, project: Project) -> Settings:
         if key in table.values:
             table.wrong(key, "is not supported yet by this version of hatch-oci-image")
     settings = Settings(
-        base_image=table.text("base-image") or default_base(table, project.requires_python),
+        base_image=read_base_image(table, project.requires_python),
         platform=read_platform(table),
         repository=read_repository(table, project.name),
         tags=read_tags(table, project.version),

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from hatch_oci.base.name import check_base_name
 from hatch_oci.base.python import Libc
-from hatch_oci.errors import DocumentError, PlatformError
+from hatch_oci.errors import DocumentError, InvalidReference, PlatformError
 from hatch_oci.image.platform import Platform
 from hatch_oci.image.reference import Reference, is_tag
 from hatch_oci.layers.folder import Copy
@@ -34,8 +35,19 @@ _LONGEST_SHEBANG = 127
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
 
 
-def default_base(table: Table, allowed: SpecifierSet) -> str:
-    """Return the newest official image whose Python the project allows."""
+def read_base_image(table: Table, allowed: SpecifierSet) -> str:
+    """Return the base's name, by default that of the newest official image whose Python the project allows."""
+    text = table.text("base-image")
+    if not text:
+        return _default_base(table, allowed)
+    try:
+        check_base_name(text)
+    except InvalidReference as error:
+        table.wrong("base-image", f"is {error}")
+    return text
+
+
+def _default_base(table: Table, allowed: SpecifierSet) -> str:
     for minor in range(_NEWEST_PYTHON, 6, -1):
         # A bound such as >=3.12.4 or <=3.12 speaks of patch releases: any will do.
         if any(allowed.contains(f"3.{minor}.{patch}") for patch in (0, 99)):
@@ -147,9 +159,9 @@ def read_words(table: Table, key: str) -> Words:
 def read_env(table: Table) -> Mapping[str, str]:
     """Return the variables."""
     env = table.text_table("env")
-    for name, value in env.items():
-        if not name or "=" in name or "\0" in name + value:
-            table.wrong(f"env.{name}", "is no variable's name and value")
+    for name in env:
+        if not name or "=" in name:
+            table.wrong(f"env.{name}", "is no variable's name")
     return env
 
 

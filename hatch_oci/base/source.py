@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hatch_oci.errors import BaseError, DocumentError, InvalidReference
+from hatch_oci.base.name import check_base_name
+from hatch_oci.errors import BaseError
 from hatch_oci.image.annotation_keys import REF_NAME
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
@@ -132,9 +133,6 @@ def _split_layout(root: Path, text: str) -> tuple[Path, str | None]:
     path, colon, tag = text.rpartition(":")
     if colon and path and is_tag(tag) and not (root / text).is_dir():
         return root / path, tag
-    if not text:
-        message = "base-image = 'oci:' lacks a path; write 'oci:PATH' or 'oci:PATH:TAG'"
-        raise InvalidReference(message)
     return root / text, None
 
 
@@ -153,15 +151,8 @@ def _read_file(path: Path, name: str, most: int) -> Iterator[bytes]:
 
 def open_source(transport: Transport, text: str, root: Path, store: BlobStore) -> Source | None:
     """Return what `base-image` names, None for `scratch`."""
+    check_base_name(text)
     if text == "scratch":
         return None
     scheme, colon, rest = text.partition(":")
-    if colon and scheme == "oci":
-        return open_layout(root, rest)
-    try:
-        return open_registry(transport, text, store)
-    except DocumentError as error:
-        if isinstance(error, InvalidReference):
-            message = f"{error}\nbase-image may also be oci:PATH[:TAG] or scratch"
-            raise InvalidReference(message) from None
-        raise
+    return open_layout(root, rest) if colon and scheme == "oci" else open_registry(transport, text, store)

@@ -297,7 +297,9 @@ def test_a_traceback_comes_with_v_only(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     builder = builder_of(project, 'base-image = "UPPER"\nwheel = false')
-    assert fails(builder, capsys)[0].startswith("not an image reference: 'UPPER'")
+    assert fails(builder, capsys)[0].startswith(
+        "Field `tool.hatch.build.targets.oci.base-image` is not an image reference: 'UPPER'"
+    )
     monkeypatch.setenv("HATCH_VERBOSE", "2")
     with pytest.raises(SystemExit):
         build(builder_of(project, 'base-image = "UPPER"\nwheel = false'))

@@ -74,9 +74,21 @@ def test_mistakes_are_told_with_the_full_name_of_the_field(tmp_path: Path) -> No
         _ = builder_of(tmp_path, 'prots = [1]\nuser = 1\ntags = ["{nope}"]\n').config.settings
     assert str(caught.value).splitlines()[:2] == [
         f"Field `{TABLE}.prots` is not known; did you mean `ports`?",
-        f"Field `{TABLE}.tags` cannot be formatted: Unknown context field `nope` {BRACES}",
+        f"Element #1 of field `{TABLE}.tags` cannot be formatted: Unknown context field `nope` {BRACES}",
     ]
     assert caught.value.mistakes[-1] == f"Field `{TABLE}.user` must be a string"
+
+
+def test_a_source_date_that_is_none_is_told_with_the_other_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(ConfigError) as caught:
+        _ = builder_of(tmp_path, "user = 1").config.settings
+    assert caught.value.mistakes == [
+        "The variable `SOURCE_DATE_EPOCH` must be a number of seconds since 1970",
+        f"Field `{TABLE}.user` must be a string",
+    ]
 
 
 @pytest.mark.parametrize(
