@@ -26,7 +26,9 @@ from hatch_oci.values import (
     read_ports,
     read_prefix,
     read_repository,
+    read_stop_signal,
     read_tags,
+    read_user,
     read_volumes,
     read_wheel,
     read_words,
@@ -72,27 +74,32 @@ _LATER_KEYS = [
     "sbom",
     "attestations",
 ]
+# What Hatch itself reads of every target's table, and heeds.
 _HATCH_KEYS = [
     "directory",
     "dependencies",
-    "sources",
-    "packages",
-    "include",
-    "exclude",
-    "only-include",
-    "force-include",
-    "artifacts",
     "versions",
     "hooks",
-    "reproducible",
     "require-runtime-dependencies",
     "require-runtime-features",
-    "ignore-vcs",
-    "only-packages",
+]
+# What it reads, too, but what only builders of Python packages heed.
+_PACKAGE_KEYS = [
+    "artifacts",
     "dev-mode-dirs",
     "dev-mode-exact",
+    "exclude",
+    "force-include",
+    "ignore-vcs",
+    "include",
+    "only-include",
+    "only-packages",
+    "packages",
+    "reproducible",
     "skip-excluded-dirs",
+    "sources",
 ]
+_WHERE_PACKAGES_ARE_MADE = "write it in [tool.hatch.build.targets.wheel]; `copy` is for files beside the wheel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +145,12 @@ class Project:
 
 def read_settings(table: Table, project: Project) -> Settings:
     """Read the target's table; a `ConfigError` lists all that is wrong with it."""
-    table.check_keys(_KEYS, hidden=(*_LATER_KEYS, *_HATCH_KEYS))
-    for key in _LATER_KEYS:
-        if key in table.values:
+    table.check_keys(_KEYS, hidden=(*_LATER_KEYS, *_HATCH_KEYS, *_PACKAGE_KEYS))
+    for key in table.values:
+        if key in _LATER_KEYS:
             table.wrong(key, "is not supported yet by this version of hatch-oci-image")
+        elif key in _PACKAGE_KEYS:
+            table.wrong(key, f"does nothing for an image: {_WHERE_PACKAGES_ARE_MADE}")
     settings = Settings(
         base_image=read_base_image(table, project.requires_python),
         platform=read_platform(table),
@@ -157,9 +166,9 @@ def read_settings(table: Table, project: Project) -> Settings:
         volumes=read_volumes(table),
         labels=table.text_table("labels"),
         annotations=table.text_table("annotations"),
-        user=table.optional_text("user"),
+        user=read_user(table),
         working_dir=optional_path(table, "working-dir"),
-        stop_signal=table.optional_text("stop-signal"),
+        stop_signal=read_stop_signal(table),
         created=read_created(table, project.timestamp),
         compression=table.choice("compression", COMPRESSIONS),
         python=optional_path(table, "python"),

@@ -32,6 +32,10 @@ _ABSOLUTE = "must be an absolute path in the image, without `..`"
 _LONGEST_SHEBANG = 127
 """Bytes: what every Linux kernel in use reads of a script's first line."""
 
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?"
+_USER = re.compile(rf"{_NAME}(:{_NAME})?")
+_SIGNAL = re.compile(r"SIG[A-Z][A-Z0-9]*([+-]\d{1,2})?|[1-9]|[1-5]\d|6[0-4]")
+
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
 
 
@@ -83,7 +87,7 @@ def read_repository(table: Table, default: str) -> str:
 
 def read_tags(table: Table, version: str) -> tuple[str, ...]:
     """Return the tags, each once; the version by default."""
-    tags = tuple(tag.replace("+", "-") for tag in table.texts("tags", (version,)))
+    tags = tuple(re.sub(r"[+!]", "-", tag) for tag in table.texts("tags", (version,)))
     if not tags:
         table.wrong("tags", "must hold at least one tag")
     elif "tags" not in table.wrong_keys:
@@ -107,7 +111,9 @@ def read_wheel(table: Table) -> bool | str:
 def read_prefix(table: Table) -> str:
     """Return where the venv lies."""
     prefix = _absolute(table, "prefix", table.text("prefix", "/app/.venv"))
-    if re.search(r"[\s]", prefix) or len(f"#!{prefix}/bin/python".encode()) > _LONGEST_SHEBANG:
+    if prefix == "/":
+        table.wrong("prefix", "must not be the root: the venv needs a folder of its own")
+    if re.search(r"\s", prefix) or len(f"#!{prefix}/bin/python".encode()) > _LONGEST_SHEBANG:
         table.wrong("prefix", "must be short and without spaces, since scripts name it in their first line")
     return prefix
 
@@ -188,6 +194,22 @@ def read_volumes(table: Table) -> tuple[str, ...]:
             if not _is_absolute(path):
                 table.wrong_element("volumes", number, f"{_ABSOLUTE}: {path!r}")
     return tuple(_plain(path) for path in paths)
+
+
+def read_user(table: Table) -> str | None:
+    """Return the user, and maybe the group, that the image runs as."""
+    user = table.optional_text("user")
+    if user and not _USER.fullmatch(user):
+        table.wrong("user", 'must be a name or a number, maybe with a group, like "app" or "1000:1000"')
+    return user
+
+
+def read_stop_signal(table: Table) -> str | None:
+    """Return the signal that stops the image."""
+    signal = table.optional_text("stop-signal")
+    if signal and not _SIGNAL.fullmatch(signal):
+        table.wrong("stop-signal", 'must be like "SIGTERM", or the number of a signal')
+    return signal
 
 
 def read_created(table: Table, timestamp: int) -> str:

@@ -18,6 +18,8 @@ NO_REFERENCE = "not an image reference: 'Python'; write it like python:3.13-slim
 NUL = "has a NUL byte, which nothing in an image may have"
 PORT = 'must be a port like 8080 or "53/udp"'
 REPOSITORY = "must be like ghcr.io/acme/app: lower case, without a tag or a scheme"
+SIGNAL = 'must be like "SIGTERM", or the number of a signal'
+USER = 'must be a name or a number, maybe with a group, like "app" or "1000:1000"'
 SHORT = "must be short and without spaces, since scripts name it in their first line"
 SEVERAL = "must hold one platform; several are not supported yet by this version"
 TIME = 'must be "now" or a time like "2026-01-31T12:00:00Z"'
@@ -52,6 +54,7 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         ("wheel", "", "must not be empty"),
         ("prefix", "app", f"{PATH}: 'app'"),
         ("prefix", "/my app", SHORT),
+        *(("prefix", text, "must not be the root: the venv needs a folder of its own") for text in ("/", "//", "/./")),
         ("prefix", "/" + "x" * 114, SHORT),
         ("entrypoint", 5, "must be an array or a string"),
         ("entrypoint", {"a": "b"}, "must be an array or a string"),
@@ -65,6 +68,8 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         ("labels", "a=b", "must be a table"),
         ("annotations", ["a"], "must be a table"),
         ("user", 1000, "must be a string"),
+        *(("user", text, USER) for text in ("a b", ":", "1000:", ":1000", "a:b:c", "-u", "a/b", "ä")),
+        *(("stop-signal", text, SIGNAL) for text in ("TERM", "sigterm", "SIG", "0", "65", "-9", "SIGTERM ")),
         ("working-dir", "srv", f"{PATH}: 'srv'"),
         ("stop-signal", 15, "must be a string"),
         *(
@@ -178,6 +183,15 @@ def test_any_table_gives_settings_or_mistakes(values: dict[str, Any]) -> None:
         assert all("t." in mistake for mistake in found)
     else:
         assert settings.tags
+
+
+@pytest.mark.parametrize("key", ["include", "exclude", "packages", "force-include", "sources", "ignore-vcs"])
+def test_a_key_that_chooses_files_of_the_wheel_is_not_taken_in_silence(key: str) -> None:
+    (line,) = mistakes({key: ["a"]})
+    assert line == (
+        f"Field `t.{key}` does nothing for an image: write it in [tool.hatch.build.targets.wheel]; "
+        "`copy` is for files beside the wheel"
+    )
 
 
 @pytest.mark.parametrize("key", ["labels", "annotations", "env"])
