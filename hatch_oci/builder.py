@@ -11,8 +11,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.builders.plugin.interface import BuilderInterface
-from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.exceptions import UnknownPluginError
 from hatchling.plugin.manager import PluginManager
 from packaging.version import InvalidVersion, Version
@@ -21,7 +21,7 @@ from hatch_oci.assembly import assemble
 from hatch_oci.base.look import Contents, look_into
 from hatch_oci.base.python import supported_tags
 from hatch_oci.base.resolve import Base, fetch_layers, resolve
-from hatch_oci.config import OCIConfig, describe
+from hatch_oci.config import OCIConfig, describe, wheel_builder
 from hatch_oci.errors import BaseError, OCIError, WheelError
 from hatch_oci.image.manifest import Manifest
 from hatch_oci.layers.compress import GZIP_IS_REPRODUCIBLE
@@ -52,6 +52,13 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
     def get_version_api(self) -> dict[str, Callable[..., str]]:
         """Return the forms in which an image is written."""
         return {"layout": self.build_layout}
+
+    def get_build_hooks(self, directory: str) -> dict[str, BuildHookInterface[OCIConfig]]:
+        """Return the hooks to run: where there is a wheel, the project's run while that is built, and not twice."""
+        own = self.target_config.get("hooks", {})
+        with_wheel = self.target_config.get("wheel", True) is not False
+        hooks = {} if with_wheel and not own else super().get_build_hooks(directory)
+        return {name: hook for name, hook in hooks.items() if name in own or not with_wheel}
 
     def clean(self, directory: str, versions: list[str]) -> None:  # noqa: ARG002 - Hatch's interface
         """Remove the layouts and records of this project, of whichever version, and nothing else."""
@@ -119,7 +126,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
 
     def _build_wheel(self, folder: str) -> Path:
         try:
-            (artifact,) = self._wheel_builder().build(directory=folder, versions=["standard"])
+            (artifact,) = wheel_builder(self).build(directory=folder, versions=["standard"])
         except (UnknownPluginError, ImportError) as error:
             message = (
                 f"the project's wheel could not be built: {error}\n"
@@ -132,12 +139,9 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             raise WheelError(message) from error
         return Path(artifact)
 
-    def _wheel_builder(self) -> WheelBuilder:
-        return WheelBuilder(self.root, plugin_manager=self.plugin_manager, metadata=self.metadata, app=self.app)
-
     def _file_stem(self) -> str:
         """Return name and version as the wheel's file name has them."""
-        return str(self._wheel_builder().artifact_project_id)
+        return str(wheel_builder(self).artifact_project_id)
 
     def _record(self, base: Base, layers: Sequence[Layer], manifest: Manifest, app: App | None) -> Record:
         settings = self.config.settings

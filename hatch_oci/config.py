@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hatchling.builders.config import BuilderConfig
+from hatchling.builders.plugin.interface import BuilderInterface
 from hatchling.builders.utils import get_reproducible_timestamp
+from hatchling.builders.wheel import WheelBuilder
 from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
 
@@ -34,6 +36,11 @@ _URL_LABELS = {
 _YEAR_9999 = 253_402_300_799
 
 
+def wheel_builder(builder: BuilderInterface[Any, Any]) -> WheelBuilder:
+    """Return what builds the wheel of the project that `builder` is for."""
+    return WheelBuilder(builder.root, plugin_manager=builder.plugin_manager, metadata=builder.metadata, app=builder.app)
+
+
 class OCIConfig(BuilderConfig):
     """The target's configuration, for Hatch."""
 
@@ -55,13 +62,12 @@ class OCIConfig(BuilderConfig):
         return read_settings(table, project)
 
     @cached_property
-    def hook_config(self) -> dict[str, Any]:
-        """The build hooks to run: with a wheel the project's own run while that is built, and not twice."""
-        hooks: dict[str, Any] = super().hook_config
-        if self.target_config.get("wheel", True) is False:
-            return hooks
-        own = self.target_config.get("hooks", {})
-        return {name: hook for name, hook in hooks.items() if name in own}
+    def dependencies(self) -> list[str]:
+        """What to install before the build: also what building the project's wheel on the way needs."""
+        needed: list[str] = super().dependencies
+        if self.target_config.get("wheel", True) is True:
+            needed = [*needed, *wheel_builder(self.builder).config.dependencies]
+        return list(dict.fromkeys(needed))
 
 
 def registry_options(root: Path) -> RegistryOptions:

@@ -12,6 +12,7 @@ import pytest
 
 from demo.base import Layer, digest, image
 from hatch_oci.builder import OCIBuilder
+from hatch_oci.config import wheel_builder
 from tests.unit.bases import AMD64
 from tests.unit.filesystems import GLIBC_LOADER, Member, elf, file, folder, glibc, link, tar_of
 from tests.unit.projects import builder_of
@@ -212,7 +213,7 @@ def test_a_prebuilt_wheel_is_taken(project: Path) -> None:
     builder = builder_of(project, 'base-image = "oci:base"\nwheel = "dist/*.whl"', more=f"{SCRIPT}\n{WHEEL}")
     with pytest.raises(SystemExit):
         build(builder)
-    list(builder._wheel_builder().build(directory=str(project / "dist"), versions=["standard"]))
+    list(wheel_builder(builder).build(directory=str(project / "dist"), versions=["standard"]))
     (project / "src").rename(project / "gone")
     manifest, _ = read(build(builder))
     assert len(manifest["layers"]) == 3
@@ -274,23 +275,38 @@ def test_a_build_hook_that_is_not_installed_gets_advice(project: Path, capsys: p
     ]
 
 
-def test_global_hooks_run_for_the_wheel_alone(project: Path) -> None:
+HOOK = """
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+class Hook(BuildHookInterface):
+    def initialize(self, version, build_data):
+        build_data["shared_data"] = {"hook.txt": "share/hook.txt"}
+        with open("hook.txt", "a") as file:
+            file.write(self.target_name + " ")
+"""
+OWN, EVERYWHERE = "[tool.hatch.build.targets.oci.hooks.custom]", "[tool.hatch.build.hooks.custom]"
+
+
+@pytest.mark.parametrize(
+    ("wheel", "hook", "ran"),
+    [
+        ("true", EVERYWHERE, "wheel "),
+        ("true", OWN, "oci "),
+        ("true", f"{EVERYWHERE}\n{OWN}", "oci wheel "),
+        ("false", EVERYWHERE, "oci "),
+        ("false", OWN, "oci "),
+    ],
+)
+def test_the_projects_hooks_run_once(
+    wheel: str, hook: str, ran: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_base(project)
-    (project / "hatch_build.py").write_text(
-        "from hatchling.builders.hooks.plugin.interface import BuildHookInterface\n"
-        "class Hook(BuildHookInterface):\n"
-        "    def initialize(self, version, build_data):\n"
-        "        build_data['shared_data']['hook.txt'] = 'share/hook.txt'\n"
-        "        with open('hook.txt', 'a') as file:\n"
-        "            file.write(self.target_name)\n"
-    )
-    hook = "[tool.hatch.build.hooks.custom]"
-    builder = builder_of(project, 'base-image = "oci:base"', more=f"{SCRIPT}\n{WHEEL}\n{hook}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        made = build(builder)
-    assert (project / "hook.txt").read_text() == "wheel"
-    assert "app/.venv/share/hook.txt" in names(made, read(made)[0]["layers"][-1])
+    (project / "hatch_build.py").write_text(HOOK)
+    builder = builder_of(project, f'base-image = "oci:base"\nwheel = {wheel}', more=f"{SCRIPT}\n{WHEEL}\n{hook}")
+    monkeypatch.chdir(project)
+    made = build(builder)
+    assert (project / "hook.txt").read_text() == ran
+    in_wheel = "app/.venv/share/hook.txt" in names(made, read(made)[0]["layers"][-1])
+    assert in_wheel is ("wheel" in ran)
 
 
 def test_a_traceback_comes_with_v_only(

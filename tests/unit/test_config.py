@@ -24,7 +24,11 @@ env = { VERSION = "{version}" }
 BRACES = "(a literal brace is written twice: {{ or }})"
 HOOKS = """
 [tool.hatch.build.hooks.everywhere]
+dependencies = ["for-everywhere"]
+[tool.hatch.build.targets.wheel.hooks.wheel]
+dependencies = ["for-the-wheel"]
 [tool.hatch.build.targets.oci.hooks.own]
+dependencies = ["for-oci"]
 [tool.hatch.build.targets.oci.hooks.off]
 enable-by-default = false
 """
@@ -92,11 +96,17 @@ def test_a_source_date_that_is_none_is_told_with_the_other_mistakes(
 
 
 @pytest.mark.parametrize(
-    ("table", "hooks"),
-    [("", {"own"}), ('wheel = "dist/*.whl"', {"own"}), ("wheel = false", {"everywhere", "own"})],
+    ("table", "needed"),
+    [
+        ("", {"for-everywhere", "for-oci", "for-the-wheel"}),
+        ('wheel = "dist/*.whl"', {"for-everywhere", "for-oci"}),
+        ("wheel = false", {"for-everywhere", "for-oci"}),
+    ],
 )
-def test_the_projects_hooks_run_once(tmp_path: Path, table: str, hooks: set[str]) -> None:
-    assert builder_of(tmp_path, table, more=HOOKS).config.hook_config.keys() == hooks
+def test_what_the_projects_hooks_need_is_installed_for_an_image_too(
+    tmp_path: Path, table: str, needed: set[str]
+) -> None:
+    assert set(builder_of(tmp_path, table, more=HOOKS).config.dependencies) == needed
 
 
 def test_without_metadata_an_image_has_title_and_version(tmp_path: Path) -> None:
