@@ -8,6 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.builders.plugin.interface import BuilderInterface
 from hatchling.plugin.exceptions import UnknownPluginError
 from hatchling.plugin.manager import PluginManager
-from packaging.version import InvalidVersion, Version
 
 from hatch_oci.assembly import assemble
 from hatch_oci.base.look import Contents, look_into
@@ -29,14 +29,12 @@ from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.venv import Venv
 from hatch_oci.layers.wheel import check_runs, find_wheel, open_wheel
 from hatch_oci.output.layout import write_layout
+from hatch_oci.output.place import Place
 from hatch_oci.output.record import LayerRecord, Record, write_record
 from hatch_oci.packing import App, pack_layers
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter, format_size
 from hatch_oci.store.blobs import BlobStore, cache_folder
-
-_LAYOUT_SUFFIX = ".oci"
-_RECORD_SUFFIX = ".oci.json"
 
 
 class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
@@ -62,23 +60,20 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
 
     def clean(self, directory: str, versions: list[str]) -> None:  # noqa: ARG002 - Hatch's interface
         """Remove the layouts and records of this project, of whichever version, and nothing else."""
-        name = self._file_stem().removesuffix(f"-{self.metadata.version}")
-        for path in Path(directory).iterdir():
-            for suffix in (_LAYOUT_SUFFIX, _RECORD_SUFFIX):
-                if path.name.endswith(suffix) and _is_version_of(name, path.name.removesuffix(suffix)):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in self._place(directory).results():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def build_layout(self, directory: str, **_build_data: Any) -> str:
         """Build the image as a layout in `directory`; return the layout's path."""
         try:
-            return str(self._build(Path(directory)))
+            return str(self._build(self._place(directory)))
         except OCIError as error:
             self._give_up(str(error))
         except OSError as error:
             self._give_up(f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error))
         return ""
 
-    def _build(self, directory: Path) -> Path:
+    def _build(self, place: Place) -> Path:
         settings = self.config.settings
         reporter = self._reporter()
         with ExitStack() as stack:
@@ -90,18 +85,18 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             _tell_of_base(base, contents, reporter)
             app = stack.enter_context(self._app(contents)) if settings.wheel is not False else None
             layers = []
-            for layer in pack_layers(settings, Path(self.root), app, contents.folders.has, store):
+            for layer in pack_layers(
+                settings, Path(self.root), app, contents.folders.has, store, self._left_out(place)
+            ):
                 reporter.info(f"Layer {layer.summary}: {format_size(layer.descriptor.size)}")
                 layers.append(layer)
             config, manifest = assemble(base, layers, settings, describe(self.metadata), app)
         paths = {blob.digest: blob.path for blob in base_blobs}
         paths |= {layer.descriptor.digest: store.path(layer.descriptor.digest) for layer in layers}
-        target = directory / f"{self._file_stem()}{_LAYOUT_SUFFIX}"
-        write_layout(target, manifest, config.raw, paths, settings.repository, settings.tags)
-        record = self._record(base, layers, manifest, app)
-        write_record(directory / f"{self._file_stem()}{_RECORD_SUFFIX}", record)
+        write_layout(place.layout, manifest, config.raw, paths, settings.repository, settings.tags)
+        write_record(place.record, self._record(base, layers, manifest, app))
         reporter.info(f"Image {settings.repository}:{settings.tags[0]} {manifest.digest}")
-        return target
+        return place.layout
 
     @contextmanager
     def _app(self, contents: Contents) -> Iterator[App]:
@@ -139,9 +134,15 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             raise WheelError(message) from error
         return Path(artifact)
 
-    def _file_stem(self) -> str:
-        """Return name and version as the wheel's file name has them."""
-        return str(wheel_builder(self).artifact_project_id)
+    def _place(self, directory: str) -> Place:
+        name, _, version = str(wheel_builder(self).artifact_project_id).partition("-")
+        return Place(Path(directory), name, version)
+
+    def _left_out(self, place: Place) -> Callable[[Path], bool]:
+        """Return what tells the results of this and earlier builds, which no image may hold."""
+        folders = {place.directory.resolve(), Path(self.config.directory).resolve()}
+        places = [replace(place, directory=folder) for folder in folders]
+        return lambda path: any(one.holds(path) for one in places)
 
     def _record(self, base: Base, layers: Sequence[Layer], manifest: Manifest, app: App | None) -> Record:
         settings = self.config.settings
@@ -184,11 +185,3 @@ def _tell_of_base(base: Base, contents: Contents, reporter: Reporter) -> None:
         reporter.warn(f"the history of {base.name} does not fit its layers; the image gets none")
     if not GZIP_IS_REPRODUCIBLE:
         reporter.warn("zlib-ng is not installed: other machines may compress to other bytes, and so other digests")
-
-
-def _is_version_of(name: str, stem: str) -> bool:
-    try:
-        Version(stem.removeprefix(f"{name}-"))
-    except InvalidVersion:
-        return False
-    return stem.startswith(f"{name}-")

@@ -25,18 +25,23 @@ class App:
 
 
 def pack_layers(
-    settings: Settings, root: Path, app: App | None, has_folder: Callable[[str], bool], store: BlobStore
+    settings: Settings,
+    root: Path,
+    app: App | None,
+    has_folder: Callable[[str], bool],
+    store: BlobStore,
+    left_out: Callable[[Path], bool] = lambda _path: False,
 ) -> Iterator[Layer]:
     """Yield the layers as they are written: the venv, the copied folders, and the app, which changes most.
 
-    `has_folder` tells which folders the base has. A `SourceError` where two of them put a file at one path.
+    `has_folder` tells which folders the base has, `left_out` which files of the project are never copied. A `SourceError` where two of them put a file at one path.
     """
     placed: dict[str, tuple[Kind, str]] = {}
 
     def is_there(path: str) -> bool:
         return has_folder(path) or placed.get(path, (None,))[0] is Kind.FOLDER
 
-    for summary, entries in _parts(settings, root, app):
+    for summary, entries in _parts(settings, root, app, left_out):
         complete_entries = complete(entries, is_there)
         for entry in complete_entries:
             if entry.path in placed:
@@ -49,12 +54,14 @@ def pack_layers(
         yield write_layer(complete_entries, summary, settings.compression, store)
 
 
-def _parts(settings: Settings, root: Path, app: App | None) -> Iterator[tuple[str, list[Entry]]]:
+def _parts(
+    settings: Settings, root: Path, app: App | None, left_out: Callable[[Path], bool]
+) -> Iterator[tuple[str, list[Entry]]]:
     if app:
         yield f"venv {app.venv.prefix}", venv_entries(app.venv)
     for copy in settings.copies:
         # Not where they come from, which may be a path of this machine: the summary goes into the image.
-        yield f"files {copy.target.rstrip('/') or '/'}", copy_entries(copy, root)
+        yield f"files {copy.target.rstrip('/') or '/'}", copy_entries(copy, root, left_out)
     if app:
         wheel = app.wheel
         yield f"wheel {wheel.name} {wheel.version}", wheel_entries(wheel, app.venv, requested=True)

@@ -233,6 +233,53 @@ def test_clean_removes_layouts_and_records_and_nothing_else(project: Path) -> No
     ]
 
 
+def test_clean_takes_a_symlink_in_the_place_of_a_layout_away(project: Path) -> None:
+    (project / "dist").mkdir()
+    (project / "dist" / "my_app-1.0.oci").symlink_to(project / "static")
+    list(builder_of(project, 'base-image = "scratch"\nwheel = false').build(clean_only=True))
+    assert list((project / "dist").iterdir()) == []
+    assert (project / "static" / "page.html").is_file()
+
+
+@pytest.mark.parametrize("directory", [None, "out", "."])
+def test_no_image_holds_the_one_that_was_built_before(project: Path, directory: str | None) -> None:
+    builder = builder_of(
+        project, 'base-image = "scratch"\nwheel = false\ncopy = [{from = ".", to = "/srv", exclude = ["notes"]}]'
+    )
+    (project / "dist").mkdir()
+    (project / "dist" / "my_app-1.0.oci.json").touch()
+    (project / "sub").mkdir()
+    (project / "sub" / "my_app-1.0.oci").touch()
+    (project / "notes").touch()
+    where = None if directory is None else str(project / directory)
+    first, second = (read(Path(next(iter(builder.build(directory=where)))))[0] for _ in range(2))
+    assert first == second
+    made = (project / "dist" if where is None else Path(where)) / "my_app-1.2.3+local.1.oci"
+    assert names(made, first["layers"][0]) == [
+        "srv",
+        "srv/pyproject.toml",
+        *(f"srv/{name}" for name in ("src", "src/my_app", "src/my_app/__init__.py", "static", "static/page.html")),
+        *("srv/sub", "srv/sub/my_app-1.0.oci"),
+    ]
+
+
+def test_a_folder_of_the_build_directory_is_copied_where_from_names_it(project: Path) -> None:
+    table = (
+        'base-image = "scratch"\nwheel = false\ncopy = [{from = "dist", to = "/a"}, {from = "dist/site", to = "/b"}]'
+    )
+    builder = builder_of(project, table)
+    (project / "dist" / "site").mkdir(parents=True)
+    (project / "dist" / "site" / "page.html").touch()
+    (project / "dist" / "other-1.0.oci.json").touch()
+    for _ in range(2):
+        manifest, _ = read(build(builder))
+        made = project / "dist" / "my_app-1.2.3+local.1.oci"
+        assert [names(made, layer) for layer in manifest["layers"]] == [
+            ["a", "a/other-1.0.oci.json", "a/site", "a/site/page.html"],
+            ["b", "b/page.html"],
+        ]
+
+
 def test_a_base_without_python_says_where_was_looked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_base(project, [folder("etc")])
     (line,) = fails(builder_of(project, 'base-image = "oci:base"', more=f"{SCRIPT}\n{WHEEL}"), capsys)
