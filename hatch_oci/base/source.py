@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hatch_oci.base.name import check_base_name
 from hatch_oci.errors import BaseError
@@ -78,10 +79,10 @@ def _cached(
     media_type = None
     digest = reference.digest
     if digest is None:
-        known = store.recall("tags", _tag_key(reference))
+        known: tuple[Digest, str] | None = store.recall("tags", _tag_key(reference), _read_tag)
         if known is None:
             return None
-        digest, media_type = Digest.parse(known["digest"]), known["media-type"]
+        digest, media_type = known
         if not offline and repository.find_tag(reference.target) != digest:
             return None
     raw = store.read(digest)
@@ -89,6 +90,13 @@ def _cached(
         return None
     expected = Descriptor(media_type, digest, len(raw)) if media_type else None
     return read_manifest(raw, where, expected=expected)
+
+
+def _read_tag(value: Any) -> tuple[Digest, str]:
+    if not isinstance(value["media-type"], str):
+        message = "a media type is a string"
+        raise TypeError(message)
+    return Digest.parse(value["digest"]), value["media-type"]
 
 
 def _tag_key(reference: Reference) -> str:
