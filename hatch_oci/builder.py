@@ -85,9 +85,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             _tell_of_base(base, contents, reporter)
             app = stack.enter_context(self._app(contents)) if settings.wheel is not False else None
             layers = []
-            for layer in pack_layers(
-                settings, Path(self.root), app, contents.folders.has, store, self._left_out(place)
-            ):
+            for layer in pack_layers(settings, Path(self.root), app, contents.outline, store, self._left_out(place)):
                 reporter.info(f"Layer {layer.summary}: {format_size(layer.descriptor.size)}")
                 layers.append(layer)
             config, manifest = assemble(base, layers, settings, describe(self.metadata), app)

@@ -166,7 +166,7 @@ def test_no_entry_is_written_for_a_folder_of_the_base(project: Path) -> None:
     made = build(builder_of(project, table))
     manifest, config = read(made)
     assert [names(made, layer) for layer in manifest["layers"][1:]] == [
-        ["lib/app", "lib/app/page.html"],
+        ["usr/lib/app", "usr/lib/app/page.html"],
         ["tmp/page.html"],
     ]
     assert config["config"]["Cmd"] == ["python3"]
