@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from platformdirs import user_cache_path
 
-from hatch_oci.errors import ContentError, OutputError
+from hatch_oci.errors import ContentError, DigestError, OutputError
 from hatch_oci.image.digest import Digest
 from hatch_oci.store.temporaries import sweep, temporary_file
 
@@ -28,6 +28,8 @@ CACHE_VARIABLE = "HATCH_OCI_CACHE_DIR"
 _CHUNK = 1024 * 1024
 _MAX_UNKNOWN = 4 * 1024**3
 """Bytes of a blob whose size nobody knows."""
+# What reading JSON of another form than expected ends in.
+_MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError, DigestError)
 
 
 def cache_folder() -> Path:
@@ -146,11 +148,14 @@ class BlobStore:
             yield writer
             self._keep(file, writer.digest, writer.size)
 
-    def recall(self, kind: str, key: str) -> Any:
-        """Return the JSON value that was remembered under `key`, or None."""
+    def recall(self, kind: str, key: str, read: Callable[[Any], Any] = lambda value: value) -> Any:
+        """Return what `read` makes of the JSON value that was remembered under `key`.
+
+        None where there is none, or where it is damaged: of another form than `read` takes.
+        """
         try:
-            return json.loads(self._fact(kind, key).read_bytes())
-        except (FileNotFoundError, ValueError):
+            return read(json.loads(self._fact(kind, key).read_bytes()))
+        except (FileNotFoundError, *_MISSHAPEN):
             return None
 
     def remember(self, kind: str, key: str, value: Any) -> None:

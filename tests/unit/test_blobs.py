@@ -219,6 +219,12 @@ def test_a_damaged_fact_is_forgotten(store: BlobStore, damage: bytes) -> None:
     assert store.recall("kind", "key") is None
 
 
+@pytest.mark.parametrize("value", [None, 5, "text", [], ["a"], {}, {"a": "text"}, {"a": None}])
+def test_a_fact_of_another_form_is_forgotten(store: BlobStore, value: Any) -> None:
+    store.remember("kind", "key", value)
+    assert store.recall("kind", "key", lambda fact: fact["a"]["b"].lower()) is None
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="locks are POSIX")
 def test_temporaries_that_a_killed_process_left_are_removed(store: BlobStore) -> None:
     old, young = store.folder / "incoming" / "old", store.folder / "incoming" / "young"
