@@ -32,7 +32,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from demo.base import digest
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Answer = Callable[["Handler"], None]
+AnyServer = TypeVar("AnyServer", bound="Server")
 
 API_PATH = re.compile(r"/v2/(?P<name>.+)/(?P<kind>manifests|blobs|tags)/(?P<reference>[^/]+)")
 BYTE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -212,12 +213,19 @@ def serve(
     repositories: dict[str, Repository], answers: dict[tuple[str, str], Answer] | None = None
 ) -> Iterator[Registry]:
     """Serve ``repositories``, by name, from a thread for as long as the block runs."""
-    with Server(repositories, {} if answers is None else answers) as server:
+    with running(Server(repositories, {} if answers is None else answers)) as server:
+        yield server.registry
+
+
+@contextmanager
+def running(server: AnyServer) -> Iterator[AnyServer]:
+    """Run ``server`` in a thread for as long as the block runs, then close it and its connections."""
+    with server:
         # Polled often, because shutdown() waits for the next poll.
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield server.registry
+            yield server
         finally:
             server.shutdown()
             thread.join()

@@ -8,20 +8,20 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.builders.plugin.interface import BuilderInterface
-from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.exceptions import UnknownPluginError
 from hatchling.plugin.manager import PluginManager
-from packaging.version import InvalidVersion, Version
 
 from hatch_oci.assembly import assemble
 from hatch_oci.base.look import Contents, look_into
 from hatch_oci.base.python import supported_tags
 from hatch_oci.base.resolve import Base, fetch_layers, resolve
-from hatch_oci.config import OCIConfig, describe
+from hatch_oci.config import OCIConfig, describe, wheel_builder
 from hatch_oci.errors import BaseError, OCIError, WheelError
 from hatch_oci.image.manifest import Manifest
 from hatch_oci.layers.compress import GZIP_IS_REPRODUCIBLE
@@ -29,14 +29,12 @@ from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.venv import Venv
 from hatch_oci.layers.wheel import check_runs, find_wheel, open_wheel
 from hatch_oci.output.layout import write_layout
+from hatch_oci.output.place import Place
 from hatch_oci.output.record import LayerRecord, Record, write_record
 from hatch_oci.packing import App, pack_layers
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter, format_size
 from hatch_oci.store.blobs import BlobStore, cache_folder
-
-_LAYOUT_SUFFIX = ".oci"
-_RECORD_SUFFIX = ".oci.json"
 
 
 class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
@@ -53,25 +51,29 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         """Return the forms in which an image is written."""
         return {"layout": self.build_layout}
 
+    def get_build_hooks(self, directory: str) -> dict[str, BuildHookInterface[OCIConfig]]:
+        """Return the hooks to run: where there is a wheel, the project's run while that is built, and not twice."""
+        own = self.target_config.get("hooks", {})
+        with_wheel = self.target_config.get("wheel", True) is not False
+        hooks = {} if with_wheel and not own else super().get_build_hooks(directory)
+        return {name: hook for name, hook in hooks.items() if name in own or not with_wheel}
+
     def clean(self, directory: str, versions: list[str]) -> None:  # noqa: ARG002 - Hatch's interface
         """Remove the layouts and records of this project, of whichever version, and nothing else."""
-        name = self._file_stem().removesuffix(f"-{self.metadata.version}")
-        for path in Path(directory).iterdir():
-            for suffix in (_LAYOUT_SUFFIX, _RECORD_SUFFIX):
-                if path.name.endswith(suffix) and _is_version_of(name, path.name.removesuffix(suffix)):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in self._place(directory).results():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def build_layout(self, directory: str, **_build_data: Any) -> str:
         """Build the image as a layout in `directory`; return the layout's path."""
         try:
-            return str(self._build(Path(directory)))
+            return str(self._build(self._place(directory)))
         except OCIError as error:
             self._give_up(str(error))
         except OSError as error:
             self._give_up(f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error))
         return ""
 
-    def _build(self, directory: Path) -> Path:
+    def _build(self, place: Place) -> Path:
         settings = self.config.settings
         reporter = self._reporter()
         with ExitStack() as stack:
@@ -83,18 +85,16 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             _tell_of_base(base, contents, reporter)
             app = stack.enter_context(self._app(contents)) if settings.wheel is not False else None
             layers = []
-            for layer in pack_layers(settings, Path(self.root), app, contents.folders.has, store):
+            for layer in pack_layers(settings, Path(self.root), app, contents.outline, store, self._left_out(place)):
                 reporter.info(f"Layer {layer.summary}: {format_size(layer.descriptor.size)}")
                 layers.append(layer)
             config, manifest = assemble(base, layers, settings, describe(self.metadata), app)
         paths = {blob.digest: blob.path for blob in base_blobs}
         paths |= {layer.descriptor.digest: store.path(layer.descriptor.digest) for layer in layers}
-        target = directory / f"{self._file_stem()}{_LAYOUT_SUFFIX}"
-        write_layout(target, manifest, config.raw, paths, settings.repository, settings.tags)
-        record = self._record(base, layers, manifest, app)
-        write_record(directory / f"{self._file_stem()}{_RECORD_SUFFIX}", record)
+        write_layout(place.layout, manifest, config.raw, paths, settings.repository, settings.tags)
+        write_record(place.record, self._record(base, layers, manifest, app))
         reporter.info(f"Image {settings.repository}:{settings.tags[0]} {manifest.digest}")
-        return target
+        return place.layout
 
     @contextmanager
     def _app(self, contents: Contents) -> Iterator[App]:
@@ -119,7 +119,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
 
     def _build_wheel(self, folder: str) -> Path:
         try:
-            (artifact,) = self._wheel_builder().build(directory=folder, versions=["standard"])
+            (artifact,) = wheel_builder(self).build(directory=folder, versions=["standard"])
         except (UnknownPluginError, ImportError) as error:
             message = (
                 f"the project's wheel could not be built: {error}\n"
@@ -132,12 +132,15 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             raise WheelError(message) from error
         return Path(artifact)
 
-    def _wheel_builder(self) -> WheelBuilder:
-        return WheelBuilder(self.root, plugin_manager=self.plugin_manager, metadata=self.metadata, app=self.app)
+    def _place(self, directory: str) -> Place:
+        name, _, version = str(wheel_builder(self).artifact_project_id).partition("-")
+        return Place(Path(directory), name, version)
 
-    def _file_stem(self) -> str:
-        """Return name and version as the wheel's file name has them."""
-        return str(self._wheel_builder().artifact_project_id)
+    def _left_out(self, place: Place) -> Callable[[Path], bool]:
+        """Return what tells the results of this and earlier builds, which no image may hold."""
+        folders = {place.directory.resolve(), Path(self.config.directory).resolve()}
+        places = [replace(place, directory=folder) for folder in folders]
+        return lambda path: any(one.holds(path) for one in places)
 
     def _record(self, base: Base, layers: Sequence[Layer], manifest: Manifest, app: App | None) -> Record:
         settings = self.config.settings
@@ -180,11 +183,3 @@ def _tell_of_base(base: Base, contents: Contents, reporter: Reporter) -> None:
         reporter.warn(f"the history of {base.name} does not fit its layers; the image gets none")
     if not GZIP_IS_REPRODUCIBLE:
         reporter.warn("zlib-ng is not installed: other machines may compress to other bytes, and so other digests")
-
-
-def _is_version_of(name: str, stem: str) -> bool:
-    try:
-        Version(stem.removeprefix(f"{name}-"))
-    except InvalidVersion:
-        return False
-    return stem.startswith(f"{name}-")

@@ -8,15 +8,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hatchling.builders.config import BuilderConfig
+from hatchling.builders.plugin.interface import BuilderInterface
 from hatchling.builders.utils import get_reproducible_timestamp
+from hatchling.builders.wheel import WheelBuilder
+from hatchling.metadata.core import ProjectMetadata
+from hatchling.plugin.manager import PluginManager
 
 from hatch_oci.errors import ConfigError
 from hatch_oci.image import annotation_keys as keys
+from hatch_oci.registry_settings import read_registry_options
 from hatch_oci.settings import Project, Settings, read_settings
 from hatch_oci.table import Table
 
 if TYPE_CHECKING:
-    from hatchling.metadata.core import ProjectMetadata
+    from pathlib import Path
+
+    from hatch_oci.registry.options import RegistryOptions
 
 # What projects call their links (the well-known labels of the project URLs specification, and usual ones).
 _URL_LABELS = {
@@ -27,6 +34,11 @@ _URL_LABELS = {
 
 
 _YEAR_9999 = 253_402_300_799
+
+
+def wheel_builder(builder: BuilderInterface[Any, Any]) -> WheelBuilder:
+    """Return what builds the wheel of the project that `builder` is for."""
+    return WheelBuilder(builder.root, plugin_manager=builder.plugin_manager, metadata=builder.metadata, app=builder.app)
 
 
 class OCIConfig(BuilderConfig):
@@ -43,27 +55,46 @@ class OCIConfig(BuilderConfig):
             lambda text: str(metadata.context.format(text, version=version)),
         )
         core = metadata.core
-        project = Project(core.name, version, core.python_constraint, _timestamp())
+        timestamp = _timestamp()
+        if timestamp is None:
+            table.mistakes.append("The variable `SOURCE_DATE_EPOCH` must be a number of seconds since 1970")
+        project = Project(core.name, version, core.python_constraint, timestamp or 0)
         return read_settings(table, project)
 
     @cached_property
-    def hook_config(self) -> dict[str, Any]:
-        """The build hooks to run: with a wheel the project's own run while that is built, and not twice."""
-        hooks: dict[str, Any] = super().hook_config
-        if self.target_config.get("wheel", True) is False:
-            return hooks
-        own = self.target_config.get("hooks", {})
-        return {name: hook for name, hook in hooks.items() if name in own}
+    def dependencies(self) -> list[str]:
+        """What to install before the build: also what building the project's wheel on the way needs."""
+        needed: list[str] = super().dependencies
+        if self.target_config.get("wheel", True) is True:
+            needed = [*needed, *wheel_builder(self.builder).config.dependencies]
+        return list(dict.fromkeys(needed))
 
 
-def _timestamp() -> int:
-    """Return the reproducible timestamp, which `SOURCE_DATE_EPOCH` may set."""
+def registry_options(root: Path) -> RegistryOptions:
+    """Return what the target's table in the project at `root` says about registries; the defaults without a project.
+
+    A `ConfigError` lists what is wrong with these keys.
+    """
+    try:
+        metadata = ProjectMetadata(str(root), PluginManager())
+        targets = metadata.hatch.build_targets if (root / "pyproject.toml").is_file() else {}
+    except (ValueError, TypeError) as error:
+        raise ConfigError([f"pyproject.toml: {error}"]) from error
+    all_targets = Table("tool.hatch.build.targets", targets, lambda text: str(metadata.context.format(text)))
+    table = all_targets.table("oci")
+    options = read_registry_options(table)
+    if table.mistakes:
+        raise ConfigError(table.mistakes)
+    return options
+
+
+def _timestamp() -> int | None:
+    """Return the reproducible timestamp, which `SOURCE_DATE_EPOCH` may set; None if it is set to what is no time."""
     with suppress(ValueError):
         timestamp = get_reproducible_timestamp()
         if 0 <= timestamp <= _YEAR_9999:
             return timestamp
-    message = "SOURCE_DATE_EPOCH must be a number of seconds since 1970"
-    raise ConfigError([message])
+    return None
 
 
 def describe(metadata: ProjectMetadata[Any]) -> dict[str, str]:

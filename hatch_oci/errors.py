@@ -12,6 +12,7 @@ OCIError
 │   ├── UnreachableError   no answer, or one that broke off: another try may help
 │   └── PlainHTTPError     a server that speaks no TLS where it should
 ├── BaseError          a base image that cannot serve: no such platform, no Python in it
+├── LockError          a lock that is missing, stale, or cannot serve the image's platform
 ├── WheelError         a wheel that is invalid, or cannot run on the base
 ├── SourceError        files of the project that cannot be packed
 └── OutputError        a result, or a file of the cache, that cannot be written
@@ -66,10 +67,11 @@ class NotFoundError(RegistryError):
 class UnreachableError(RegistryError):
     """A registry that gives no answer for now, or breaks it off."""
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        """Keep how many seconds the registry asks to wait, if it does."""
+    def __init__(self, message: str, retry_after: float | None = None, tries: int | None = None) -> None:
+        """Keep how many seconds the registry asks to wait, if it does, and how many tries this is worth at most."""
         super().__init__(message)
         self.retry_after = retry_after
+        self.tries = tries
 
 
 class PlainHTTPError(RegistryError):
@@ -78,6 +80,10 @@ class PlainHTTPError(RegistryError):
 
 class BaseError(OCIError):
     """A base image that cannot serve: no such platform, or no Python in it."""
+
+
+class LockError(OCIError):
+    """A lock that is missing or stale, or that cannot serve the image's platform."""
 
 
 class WheelError(OCIError):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hatch_oci.base.outline import Outline
 from hatch_oci.errors import SourceError
-from hatch_oci.layers.entry import Entry, Kind, complete
+from hatch_oci.ground import Ground
+from hatch_oci.layers.entry import Entry
 from hatch_oci.layers.folder import copy_entries
 from hatch_oci.layers.layer import Layer, write_layer
 from hatch_oci.layers.venv import Venv, venv_entries, wheel_entries
@@ -25,36 +28,40 @@ class App:
 
 
 def pack_layers(
-    settings: Settings, root: Path, app: App | None, has_folder: Callable[[str], bool], store: BlobStore
+    settings: Settings,
+    root: Path,
+    app: App | None,
+    base: Outline,
+    store: BlobStore,
+    left_out: Callable[[Path], bool] = lambda _path: False,
 ) -> Iterator[Layer]:
     """Yield the layers as they are written: the venv, the copied folders, and the app, which changes most.
 
-    `has_folder` tells which folders the base has. A `SourceError` where two of them put a file at one path.
+    `left_out` tells which files of the project are never copied. A `SourceError` where two layers put a file at one
+    path, or one would destroy what the base has there.
     """
-    placed: dict[str, tuple[Kind, str]] = {}
-
-    def is_there(path: str) -> bool:
-        return has_folder(path) or placed.get(path, (None,))[0] is Kind.FOLDER
-
-    for summary, entries in _parts(settings, root, app):
-        complete_entries = complete(entries, is_there)
-        for entry in complete_entries:
-            if entry.path in placed:
-                message = f"{placed[entry.path][1]} and {summary} both want the path /{entry.path}"
-                raise SourceError(message)
-            if entry.kind is not Kind.FOLDER and has_folder(entry.path):
-                message = f"{summary} would replace /{entry.path}, which is a folder of the base"
-                raise SourceError(message)
-        placed |= {entry.path: (entry.kind, summary) for entry in complete_entries}
-        yield write_layer(complete_entries, summary, settings.compression, store)
+    ground = Ground(base)
+    if app:
+        _check_prefix(app.venv, ground)
+    for summary, entries in _parts(settings, root, app, left_out):
+        yield write_layer(ground.lay(entries, summary), summary, settings.compression, store)
 
 
-def _parts(settings: Settings, root: Path, app: App | None) -> Iterator[tuple[str, list[Entry]]]:
+def _check_prefix(venv: Venv, ground: Ground) -> None:
+    """Refuse a venv whose links to the base's Python would take that Python's place."""
+    if ground.real_path(venv.bin) == posixpath.dirname(venv.python).strip("/"):
+        message = f"prefix = {venv.prefix!r} is where the base has its own Python, {venv.python}: choose another folder"
+        raise SourceError(message)
+
+
+def _parts(
+    settings: Settings, root: Path, app: App | None, left_out: Callable[[Path], bool]
+) -> Iterator[tuple[str, list[Entry]]]:
     if app:
         yield f"venv {app.venv.prefix}", venv_entries(app.venv)
     for copy in settings.copies:
         # Not where they come from, which may be a path of this machine: the summary goes into the image.
-        yield f"files {copy.target.rstrip('/') or '/'}", copy_entries(copy, root)
+        yield f"files {copy.target.rstrip('/') or '/'}", copy_entries(copy, root, left_out)
     if app:
         wheel = app.wheel
         yield f"wheel {wheel.name} {wheel.version}", wheel_entries(wheel, app.venv, requested=True)

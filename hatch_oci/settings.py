@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hatch_oci.base.python import Libc
-from hatch_oci.errors import ConfigError, DocumentError, PlatformError
+from hatch_oci.errors import ConfigError
 from hatch_oci.image.platform import Platform
-from hatch_oci.image.reference import Reference, is_tag
 from hatch_oci.layers.folder import Copy
 from hatch_oci.layers.layer import COMPRESSIONS
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry_settings import REGISTRY_KEYS, read_registry_options
 from hatch_oci.table import Table
+from hatch_oci.values import (
+    Words,
+    optional_path,
+    read_base_image,
+    read_copy,
+    read_created,
+    read_env,
+    read_libc,
+    read_platform,
+    read_ports,
+    read_prefix,
+    read_repository,
+    read_stop_signal,
+    read_tags,
+    read_user,
+    read_volumes,
+    read_wheel,
+    read_words,
+)
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
-
-Words = tuple[str, ...] | Literal["inherit"] | None
-"""A command line, the base's, or what the default is."""
-
-_NEWEST_PYTHON = 15
-"""The minor of the newest `python:3.X-slim`."""
 
 _KEYS = [
     "base-image",
@@ -65,35 +74,32 @@ _LATER_KEYS = [
     "sbom",
     "attestations",
 ]
+# What Hatch itself reads of every target's table, and heeds.
 _HATCH_KEYS = [
     "directory",
     "dependencies",
-    "sources",
-    "packages",
-    "include",
-    "exclude",
-    "only-include",
-    "force-include",
-    "artifacts",
     "versions",
     "hooks",
-    "reproducible",
     "require-runtime-dependencies",
     "require-runtime-features",
-    "ignore-vcs",
-    "only-packages",
+]
+# What it reads, too, but what only builders of Python packages heed.
+_PACKAGE_KEYS = [
+    "artifacts",
     "dev-mode-dirs",
     "dev-mode-exact",
+    "exclude",
+    "force-include",
+    "ignore-vcs",
+    "include",
+    "only-include",
+    "only-packages",
+    "packages",
+    "reproducible",
     "skip-excluded-dirs",
+    "sources",
 ]
-_COPY_KEYS = ("from", "to", "include", "exclude", "mode", "owner")
-
-_ABSOLUTE = "must be an absolute path in the image, without `..`"
-
-_LONGEST_SHEBANG = 127
-"""Bytes: what every Linux kernel in use reads of a script's first line."""
-
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
+_WHERE_PACKAGES_ARE_MADE = "write it in [tool.hatch.build.targets.wheel]; `copy` is for files beside the wheel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,217 +145,36 @@ class Project:
 
 def read_settings(table: Table, project: Project) -> Settings:
     """Read the target's table; a `ConfigError` lists all that is wrong with it."""
-    table.check_keys(_KEYS, hidden=(*_LATER_KEYS, *_HATCH_KEYS))
-    for key in _LATER_KEYS:
-        if key in table.values:
+    table.check_keys(_KEYS, hidden=(*_LATER_KEYS, *_HATCH_KEYS, *_PACKAGE_KEYS))
+    for key in table.values:
+        if key in _LATER_KEYS:
             table.wrong(key, "is not supported yet by this version of hatch-oci-image")
+        elif key in _PACKAGE_KEYS:
+            table.wrong(key, f"does nothing for an image: {_WHERE_PACKAGES_ARE_MADE}")
     settings = Settings(
-        base_image=table.text("base-image") or _default_base(table, project.requires_python),
-        platform=_read_platform(table),
-        repository=_read_repository(table, project.name),
-        tags=_read_tags(table, project.version),
-        wheel=_read_wheel(table),
-        prefix=_read_prefix(table),
-        copies=tuple(_read_copy(entry) for entry in table.tables("copy")),
-        entrypoint=_read_words(table, "entrypoint"),
-        cmd=_read_words(table, "cmd"),
-        env=_read_env(table),
-        ports=_read_ports(table),
-        volumes=_read_volumes(table),
+        base_image=read_base_image(table, project.requires_python),
+        platform=read_platform(table),
+        repository=read_repository(table, project.name),
+        tags=read_tags(table, project.version),
+        wheel=read_wheel(table),
+        prefix=read_prefix(table),
+        copies=tuple(read_copy(entry) for entry in table.tables("copy")),
+        entrypoint=read_words(table, "entrypoint"),
+        cmd=read_words(table, "cmd"),
+        env=read_env(table),
+        ports=read_ports(table),
+        volumes=read_volumes(table),
         labels=table.text_table("labels"),
         annotations=table.text_table("annotations"),
-        user=table.optional_text("user"),
-        working_dir=_optional_path(table, "working-dir"),
-        stop_signal=table.optional_text("stop-signal"),
-        created=_read_created(table, project.timestamp),
+        user=read_user(table),
+        working_dir=optional_path(table, "working-dir"),
+        stop_signal=read_stop_signal(table),
+        created=read_created(table, project.timestamp),
         compression=table.choice("compression", COMPRESSIONS),
-        python=_optional_path(table, "python"),
-        libc=_read_libc(table),
+        python=optional_path(table, "python"),
+        libc=read_libc(table),
         registries=read_registry_options(table),
     )
     if table.mistakes:
         raise ConfigError(table.mistakes)
     return settings
-
-
-def _default_base(table: Table, allowed: SpecifierSet) -> str:
-    """Return the newest official image whose Python the project allows."""
-    for minor in range(_NEWEST_PYTHON, 6, -1):
-        # A bound such as >=3.12.4 or <=3.12 speaks of patch releases: any will do.
-        if any(allowed.contains(f"3.{minor}.{patch}") for patch in (0, 99)):
-            return f"python:3.{minor}-slim"
-    if "base-image" not in table.values:
-        table.wrong("base-image", f"must be set: there is no python:3.X-slim for requires-python = {str(allowed)!r}")
-    return ""
-
-
-def _read_platform(table: Table) -> Platform:
-    default = Platform("linux", "amd64")
-    texts = table.texts("platforms", (str(default),))
-    if len(texts) != 1:
-        table.wrong("platforms", "must hold one platform; several are not supported yet by this version")
-        return default
-    try:
-        return Platform.parse(texts[0])
-    except PlatformError as error:
-        table.wrong("platforms", f"holds what is {error}")
-        return default
-
-
-def _read_repository(table: Table, default: str) -> str:
-    repository = table.text("repository", default)
-    try:
-        Reference.parse(f"{repository}:tag")
-    except DocumentError:
-        table.wrong("repository", "must be like ghcr.io/acme/app: lower case, without a tag or a scheme")
-    return repository
-
-
-def _read_tags(table: Table, version: str) -> tuple[str, ...]:
-    tags = tuple(tag.replace("+", "-") for tag in table.texts("tags", (version,)))
-    if not tags:
-        table.wrong("tags", "must hold at least one tag")
-    elif "tags" not in table.wrong_keys:
-        for number, tag in enumerate(tags, 1):
-            if not is_tag(tag):
-                table.wrong_element("tags", number, f"is no tag, at most 128 letters, digits and ._-: {tag!r}")
-    return tuple(dict.fromkeys(tags))
-
-
-def _read_wheel(table: Table) -> bool | str:
-    value = table.values.get("wheel", True)
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return table.text("wheel")
-    table.wrong("wheel", "must be a boolean or a string")
-    return True
-
-
-def _read_prefix(table: Table) -> str:
-    prefix = _absolute(table, "prefix", table.text("prefix", "/app/.venv"))
-    if re.search(r"[\s]", prefix) or len(f"#!{prefix}/bin/python".encode()) > _LONGEST_SHEBANG:
-        table.wrong("prefix", "must be short and without spaces, since scripts name it in their first line")
-    return prefix
-
-
-def _read_copy(table: Table) -> Copy:
-    table.check_keys(_COPY_KEYS)
-    for key in ("from", "to"):
-        if key not in table.values:
-            table.wrong(key, "is missing")
-    target = table.text("to", "/")
-    mode = table.text("mode", "0")
-    owner = table.text("owner", "0")
-    if not re.fullmatch(r"[0-7]{1,4}", mode):
-        table.wrong("mode", 'must be an octal string like "0644"')
-    if not re.fullmatch(r"\d{1,9}(:\d{1,9})?", owner):
-        table.wrong("owner", 'must be numbers like "1000" or "1000:1000"')
-        owner = "0"
-    uid, _, gid = owner.partition(":")
-    return Copy(
-        source=table.text("from"),
-        target=_absolute(table, "to", target) + ("/" if target.endswith("/") and target != "/" else ""),
-        include=table.texts("include"),
-        exclude=table.texts("exclude"),
-        mode=int(mode, 8) if "mode" in table.values and re.fullmatch(r"[0-7]{1,4}", mode) else None,
-        uid=int(uid),
-        gid=int(gid or uid),
-    )
-
-
-def _read_words(table: Table, key: str) -> Words:
-    value = table.values.get(key)
-    if value is None:
-        return None
-    if isinstance(value, list):
-        return table.texts(key)
-    if not isinstance(value, str):
-        table.wrong(key, "must be an array or a string")
-        return None
-    text = table.text(key)
-    try:
-        return "inherit" if text == "inherit" else tuple(shlex.split(text))
-    except ValueError as error:
-        table.wrong(key, f"cannot be split as a shell would: {error}")
-        return None
-
-
-def _read_env(table: Table) -> Mapping[str, str]:
-    env = table.text_table("env")
-    for name, value in env.items():
-        if not name or "=" in name or "\0" in name + value:
-            table.wrong(f"env.{name}", "is no variable's name and value")
-    return env
-
-
-def _read_ports(table: Table) -> tuple[str, ...]:
-    ports = []
-    for number, value in enumerate(table.array("ports"), 1):
-        text = table.element("ports", number, value) if isinstance(value, str) else repr(value)[:10]
-        if value and not text:
-            continue
-        match = re.fullmatch(r"(\d{1,5})(?:/(tcp|udp|sctp))?", text)
-        if match is None or not 1 <= int(match[1]) <= 65535:
-            table.wrong_element("ports", number, 'must be a port like 8080 or "53/udp"')
-            continue
-        ports.append(f"{int(match[1])}/{match[2] or 'tcp'}")
-    return tuple(ports)
-
-
-def _read_volumes(table: Table) -> tuple[str, ...]:
-    paths = table.texts("volumes")
-    if "volumes" not in table.wrong_keys:
-        for number, path in enumerate(paths, 1):
-            if not _is_absolute(path):
-                table.wrong_element("volumes", number, f"{_ABSOLUTE}: {path!r}")
-    return tuple(_plain(path) for path in paths)
-
-
-def _read_created(table: Table, timestamp: int) -> str:
-    if "created" not in table.values:
-        return _rfc3339(datetime.fromtimestamp(timestamp, UTC))
-    created = table.text("created", "now")
-    if created == "now":
-        return _rfc3339(datetime.now(UTC))
-    created = created.upper()
-    try:
-        datetime.fromisoformat(created)
-        valid = _RFC3339.fullmatch(created) is not None
-    except ValueError:
-        valid = False
-    if not valid:
-        table.wrong("created", 'must be "now" or a time like "2026-01-31T12:00:00Z"')
-    return created
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _read_libc(table: Table) -> Libc | None:
-    text = table.optional_text("libc")
-    match = re.fullmatch(r"(glibc|musl)[ -]?(\d{1,3})\.(\d{1,3})(?:\.\d+)?", text) if text else None
-    if text and match is None:
-        table.wrong("libc", 'must be like "glibc 2.36" or "musl 1.2"')
-    return Libc(match[1], int(match[2]), int(match[3])) if match else None
-
-
-def _optional_path(table: Table, key: str) -> str | None:
-    text = table.optional_text(key)
-    return _absolute(table, key, text) if text else None
-
-
-def _absolute(table: Table, key: str, path: str) -> str:
-    """Return an absolute path of the image, without what says nothing in it."""
-    if not _is_absolute(path):
-        table.wrong(key, f"{_ABSOLUTE}: {path!r}")
-    return _plain(path)
-
-
-def _is_absolute(path: str) -> bool:
-    return path.startswith("/") and ".." not in path.split("/") and "\0" not in path
-
-
-def _plain(path: str) -> str:
-    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))

@@ -60,8 +60,10 @@ class Table:
         """Return a table of strings, which may be empty ones."""
         texts = {}
         for name, text in self.table(key).values.items():
-            if isinstance(text, str):
-                texts[name] = self._formatted(f"{key}.{name}", text)
+            if "\0" in name:
+                self.wrong(f"{key}.{name}", "has a NUL byte in its name")
+            elif isinstance(text, str):
+                texts[name] = self._field(f"{key}.{name}", text)
             else:
                 self.wrong(f"{key}.{name}", "must be a string")
         return texts
@@ -100,31 +102,47 @@ class Table:
                 self.wrong_element(key, number, "must be a table")
         return tables
 
-    def _text(self, key: str, value: object, default: str) -> str:
-        if not isinstance(value, str):
-            self.wrong(key, "must be a string")
-            return default
-        text = self._formatted(key, value)
-        if not text:
-            self.wrong(key, "must not be empty")
-            return default
-        return text
-
     def element(self, key: str, number: int, value: object) -> str:
         """Return an element, counted from 1, of the array `key` as a string."""
         if not isinstance(value, str):
             self.wrong_element(key, number, "must be a string")
             return ""
-        return self._formatted(key, value)
+        try:
+            return self._formatted(value)
+        except ValueError as error:
+            self.wrong_element(key, number, str(error))
+            return ""
 
-    def _formatted(self, key: str, text: str) -> str:
+    def _text(self, key: str, value: object, default: str) -> str:
+        if not isinstance(value, str):
+            self.wrong(key, "must be a string")
+            return default
+        text = self._field(key, value)
+        if not text:
+            self.wrong(key, "must not be empty")
+            return default
+        return text
+
+    def _field(self, key: str, text: str) -> str:
+        try:
+            return self._formatted(text)
+        except ValueError as error:
+            self.wrong(key, str(error))
+            return ""
+
+    def _formatted(self, text: str) -> str:
+        """Return `text` with its fields filled in; a `ValueError` says why it cannot be used."""
         try:
             formatted = self.format(text)
+        except FORMAT_ERRORS as error:
+            message = f"cannot be formatted: {error} (a literal brace is written twice: {{{{ or }}}})"
+            raise ValueError(message) from None
+        if "\0" in formatted:
+            message = "has a NUL byte, which nothing in an image may have"
+            raise ValueError(message)
+        try:
             formatted.encode("utf-8")
         except UnicodeEncodeError:
-            self.wrong(key, "has bytes that are not UTF-8")
-            return ""
-        except FORMAT_ERRORS as error:
-            self.wrong(key, f"cannot be formatted: {error} (a literal brace is written twice: {{{{ or }}}})")
-            return ""
+            message = "has bytes that are not UTF-8"
+            raise ValueError(message) from None
         return formatted

@@ -1,12 +1,13 @@
-"""What a build must know of a base's content: its folders and its Python; looked up once, then remembered."""
+"""What a build must know of a base's content: its files' outline and its Python; looked up once, then remembered."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from hatch_oci.base.outline import Outline, outline_of
 from hatch_oci.base.python import Libc, Python, find_python
 from hatch_oci.base.resolve import Base
 from hatch_oci.base.tree import Tree, read_tree
@@ -14,35 +15,30 @@ from hatch_oci.errors import BaseError
 from hatch_oci.image.document import encode_json
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when what is remembered changes its form or its meaning."""
 
 
 @dataclass(frozen=True, slots=True)
-class Folders:
-    """Which folders a base has, and which of its symlinks lead to one; paths are absolute."""
-
-    real: frozenset[str] = frozenset({"/"})
-    links: Mapping[str, str] | None = None
-
-    def has(self, path: str) -> bool:
-        """Tell whether `path`, relative to the root, is a folder there, be it through symlinks."""
-        real = ""
-        for part in path.split("/"):
-            real = f"{real}/{part}" if real != "/" else f"/{part}"
-            real = (self.links or {}).get(real, real)
-            if real not in self.real:
-                return False
-        return True
-
-
-@dataclass(frozen=True, slots=True)
 class Contents:
-    """The folders of a base, and its Python, or else why none was found."""
+    """The outline of a base's files, and its Python, or else why none was found."""
 
-    folders: Folders
+    outline: Outline
     python: Python | None
     problem: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as JSON."""
+        python = self.python.to_json() if self.python else None
+        return {"outline": self.outline.to_json(), "python": python, "problem": self.problem}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Contents:
+        """Return what `to_json` wrote down."""
+        python = value["python"]
+        return cls(
+            Outline.from_json(value["outline"]), Python.from_json(python) if python else None, str(value["problem"])
+        )
 
 
 def look_into(
@@ -50,32 +46,19 @@ def look_into(
 ) -> Contents:
     """Return what the base holds; `python` (a path) and `libc` are taken as given where they are set."""
     env = {name: base.config.env[name] for name in ("PATH", "PYTHON_VERSION") if name in base.config.env}
-    asked = [_FORMAT, list(map(str, base.config.diff_ids)), env, python, str(libc)]
-    key = hashlib.sha256(encode_json(asked)).hexdigest()
-    known = store.recall("contents", key)
-    if known is None:
+    # Also the blobs' own digests: that one blob fits a diff_id says nothing of another.
+    layers = [(str(blob.digest), str(diff_id)) for blob, diff_id in zip(blobs, base.config.diff_ids, strict=True)]
+    key = hashlib.sha256(encode_json([_FORMAT, layers, env, python, str(libc)])).hexdigest()
+    found: Contents | None = store.recall("contents", key, Contents.from_json)
+    if found is None:
         tree = read_tree([blob.path for blob in blobs], base.config.diff_ids)
-        known = _folders(tree) | _python(tree, env, python, libc)
-        store.remember("contents", key, known)
-    found = known["python"]
-    return Contents(
-        Folders(frozenset(known["folders"]), known["links"]),
-        Python.from_json(found) if found else None,
-        f"{base.name}: {known['problem']}",
-    )
+        found = _contents(tree, env, python, libc)
+        store.remember("contents", key, found.to_json())
+    return replace(found, problem=f"{base.name}: {found.problem}")
 
 
-def _folders(tree: Tree) -> dict[str, Any]:
-    walked = [(path, entry.kind) for path, entry in tree.walk()]
-    targets = {path: tree.find(path) for path, kind in walked if kind == "link"}
-    return {
-        "folders": ["/", *(path for path, kind in walked if kind == "folder")],
-        "links": {path: to[0] for path, to in targets.items() if to and to[1].kind == "folder"},
-    }
-
-
-def _python(tree: Tree, env: Mapping[str, str], python: str | None, libc: Libc | None) -> dict[str, Any]:
+def _contents(tree: Tree, env: Mapping[str, str], python: str | None, libc: Libc | None) -> Contents:
     try:
-        return {"python": find_python(tree, env, python, libc).to_json(), "problem": ""}
+        return Contents(outline_of(tree), find_python(tree, env, python, libc), "")
     except BaseError as error:
-        return {"python": None, "problem": str(error)}
+        return Contents(outline_of(tree), None, str(error))

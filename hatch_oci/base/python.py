@@ -63,7 +63,12 @@ class Python:
     libc: Libc
 
     def __str__(self) -> str:
-        return f"CPython {self.version}{'t' if self.free_threaded else ''} with {self.libc}"
+        return f"CPython {self.full_version} with {self.libc}"
+
+    @property
+    def full_version(self) -> str:
+        """The version, with a `t` behind it where threads run free."""
+        return f"{self.version}{'t' if self.free_threaded else ''}"
 
     @property
     def minor(self) -> tuple[int, int]:
@@ -125,10 +130,16 @@ def supported_tags(python: Python, platform: Platform) -> list[Tag]:
     ]
 
 
+def machine_name(platform: Platform) -> str:
+    """Return what wheels, and Python's `platform.machine()`, call a platform's architecture."""
+    if platform.architecture == "arm" and platform.variant in _OLD_ARMS:
+        return _OLD_ARMS[platform.variant]
+    return _MACHINES.get(platform.architecture, (platform.architecture, 0))[0]
+
+
 def _platform_tags(libc: Libc, platform: Platform) -> list[str]:
-    machine, oldest = _MACHINES.get(platform.architecture, (platform.architecture, 17))
-    if platform.architecture == "arm":
-        machine = _OLD_ARMS.get(platform.variant, machine)
+    machine = machine_name(platform)
+    oldest = _MACHINES.get(platform.architecture, ("", 17))[1]
     tags = []
     if machine in _OLD_ARMS.values() and libc.name == "glibc":
         # No manylinux is for them.

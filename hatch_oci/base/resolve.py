@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hatch_oci.base.source import Source, open_source
@@ -19,8 +18,8 @@ from hatch_oci.image.platform import Platform, choose
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, StoredBlob
+from hatch_oci.store.intake import Arriving, take_in
 
-_PARALLEL = 4
 _MAX_CONFIG = 4 * 1024 * 1024
 _MAX_INDEX_DEPTH = 2
 _ATTESTATION = "vnd.docker.reference.type"
@@ -52,6 +51,11 @@ def resolve(text: str, platform: Platform, root: Path, store: BlobStore, transpo
     source = open_source(transport, text, root, store)
     if source is None:
         return Base("scratch", None, None, None, empty_config(platform), (), lambda _descriptor: iter(()))
+    return resolve_source(source, platform, store)
+
+
+def resolve_source(source: Source, platform: Platform, store: BlobStore) -> Base:
+    """Return the base for `platform` out of an image that was found."""
     manifest = _descend(source, source.top, platform, store, 0)
     config = _read_config(source, manifest, store)
     if choose(platform, [(config.platform, True)]) is None:
@@ -64,6 +68,13 @@ def resolve(text: str, platform: Platform, root: Path, store: BlobStore, transpo
     return Base(source.name, source.image_name, source.top.digest, manifest.digest, config, layers, source.read_blob)
 
 
+def platforms_of(source: Source, store: BlobStore) -> list[Platform]:
+    """Return the platforms that an image is for."""
+    if isinstance(source.top, Manifest):
+        return [_read_config(source, source.top, store).platform]
+    return sorted({platform for platform, _ in _offers(source, source.top, store)})
+
+
 def fetch_layers(base: Base, store: BlobStore, reporter: Reporter) -> tuple[StoredBlob, ...]:
     """Return the base's layers in the store, after fetching those that are missing, several at a time."""
     try:
@@ -72,35 +83,12 @@ def fetch_layers(base: Base, store: BlobStore, reporter: Reporter) -> tuple[Stor
         if missing:
             total = sum(layer.size for layer in missing.values())
             with reporter.transfer(f"Fetching {len(missing)} layers of {base.name}", total) as advance:
-                found |= _fetch_all(list(missing.values()), base, store, advance)
+                arriving = [Arriving(one.digest, one.size, partial(base.read_blob, one)) for one in missing.values()]
+                found |= take_in(arriving, store, advance)
     except ContentError as error:
         message = f"a layer of {base.name}: {error}"
         raise ContentError(message) from error
     return tuple(blob for layer in base.layers if (blob := found[layer.digest]))
-
-
-def _fetch_all(
-    layers: list[Descriptor], base: Base, store: BlobStore, advance: Callable[[int], None]
-) -> dict[Digest, StoredBlob | None]:
-    stop = threading.Event()
-
-    def chunks(layer: Descriptor) -> Iterator[bytes]:
-        for chunk in base.read_blob(layer):
-            if stop.is_set():
-                message = "another download failed"
-                raise BaseError(message)
-            advance(len(chunk))
-            yield chunk
-
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        futures = {layer.digest: pool.submit(store.put, chunks(layer), layer) for layer in layers}
-        try:
-            return {digest: future.result() for digest, future in futures.items()}
-        except BaseException:
-            # The first failure is the one to report: the other downloads end at their next piece.
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _descend(source: Source, found: Manifest | Index, platform: Platform, store: BlobStore, depth: int) -> Manifest:
@@ -157,7 +145,9 @@ def _small(
         raise BaseError(message)
     try:
         raw = store.read(descriptor.digest, descriptor.size)
-        return store.put(read(descriptor), descriptor).path.read_bytes() if raw is None else raw
+        if raw is not None:
+            return raw
+        return store.put(read(descriptor), descriptor.digest, descriptor.size).path.read_bytes()
     except ContentError as error:
         message = f"{where}: {error}"
         raise ContentError(message) from error

@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from hatch_oci.errors import BaseError, DocumentError, InvalidReference
+from hatch_oci.base.name import check_base_name
+from hatch_oci.errors import BaseError
 from hatch_oci.image.annotation_keys import REF_NAME
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
@@ -63,7 +65,7 @@ def open_registry(transport: Transport, text: str, store: BlobStore) -> Source:
         if reference.digest:
             check_pulled(raw, reference.digest, reference.registry)
         top = read_manifest(raw, where, content_type=content_type)
-        store.put([raw], Descriptor(top.media_type, reference.digest or top.digest, len(raw)))
+        store.put([raw], reference.digest or top.digest, len(raw))
     if reference.digest is None:
         store.remember("tags", _tag_key(reference), {"digest": str(top.digest), "media-type": top.media_type})
     image_name = reference.tagged if reference.tag else str(reference)
@@ -77,10 +79,10 @@ def _cached(
     media_type = None
     digest = reference.digest
     if digest is None:
-        known = store.recall("tags", _tag_key(reference))
+        known: tuple[Digest, str] | None = store.recall("tags", _tag_key(reference), _read_tag)
         if known is None:
             return None
-        digest, media_type = Digest.parse(known["digest"]), known["media-type"]
+        digest, media_type = known
         if not offline and repository.find_tag(reference.target) != digest:
             return None
     raw = store.read(digest)
@@ -88,6 +90,13 @@ def _cached(
         return None
     expected = Descriptor(media_type, digest, len(raw)) if media_type else None
     return read_manifest(raw, where, expected=expected)
+
+
+def _read_tag(value: Any) -> tuple[Digest, str]:
+    if not isinstance(value["media-type"], str):
+        message = "a media type is a string"
+        raise TypeError(message)
+    return Digest.parse(value["digest"]), value["media-type"]
 
 
 def _tag_key(reference: Reference) -> str:
@@ -132,9 +141,6 @@ def _split_layout(root: Path, text: str) -> tuple[Path, str | None]:
     path, colon, tag = text.rpartition(":")
     if colon and path and is_tag(tag) and not (root / text).is_dir():
         return root / path, tag
-    if not text:
-        message = "base-image = 'oci:' lacks a path; write 'oci:PATH' or 'oci:PATH:TAG'"
-        raise InvalidReference(message)
     return root / text, None
 
 
@@ -153,15 +159,8 @@ def _read_file(path: Path, name: str, most: int) -> Iterator[bytes]:
 
 def open_source(transport: Transport, text: str, root: Path, store: BlobStore) -> Source | None:
     """Return what `base-image` names, None for `scratch`."""
+    check_base_name(text)
     if text == "scratch":
         return None
     scheme, colon, rest = text.partition(":")
-    if colon and scheme == "oci":
-        return open_layout(root, rest)
-    try:
-        return open_registry(transport, text, store)
-    except DocumentError as error:
-        if isinstance(error, InvalidReference):
-            message = f"{error}\nbase-image may also be oci:PATH[:TAG] or scratch"
-            raise InvalidReference(message) from None
-        raise
+    return open_layout(root, rest) if colon and scheme == "oci" else open_registry(transport, text, store)

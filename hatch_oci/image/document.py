@@ -99,9 +99,9 @@ def encode_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
-def printable(text: str) -> str:
+def printable(text: str, most: int = 80) -> str:
     """Return somebody else's text as it may stand in a message: short, and without control characters."""
-    return "".join(character if character.isprintable() else "?" for character in text[:80])
+    return "".join(character if character.isprintable() else "?" for character in text[:most])
 
 
 def _check(value: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from importlib.metadata import version
 from typing import Protocol
 
 try:
@@ -13,6 +14,9 @@ except ImportError:
 
 GZIP_IS_REPRODUCIBLE = zlib_ng is not None
 """False where only the standard library's zlib is at hand, whose bytes depend on how it was built."""
+
+BACKEND = f"zlib-ng {version('zlib-ng')}" if zlib_ng else f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+"""Whose bytes compressed layers are."""
 
 _LEVEL = 6
 # zlib-ng's output depends on how its input is cut, so it is cut here, at fixed places.

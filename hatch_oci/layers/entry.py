@@ -67,7 +67,7 @@ def complete(entries: Iterable[Entry], has_folder: Callable[[str], bool]) -> lis
     """
     placed: dict[str, Entry] = {}
     for entry in entries:
-        _check(entry)
+        check_entry(entry)
         other = placed.setdefault(entry.path, entry)
         if other is not entry and not (other.kind == entry.kind == Kind.FOLDER):
             message = f"two files of one layer want the path /{entry.path}"
@@ -82,7 +82,8 @@ def complete(entries: Iterable[Entry], has_folder: Callable[[str], bool]) -> lis
     return sorted(kept, key=lambda entry: entry.parts)
 
 
-def _check(entry: Entry) -> None:
+def check_entry(entry: Entry) -> None:
+    """Raise a `SourceError` for a path that is none, or that means something else in a layer."""
     for part in entry.parts:
         if part in ("", ".", "..") or "\0" in part:
             message = f"not a path to pack: {entry.path!r}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +15,7 @@ from hatch_oci.errors import SourceError
 from hatch_oci.layers.entry import Content, Entry, Kind, folder_entry, folders_above
 
 _READ = 256 * 1024
+_MAX_LINKS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Copy:
     """One `copy` table: what goes where."""
 
     source: str
-    """A folder, whose content is copied, or a file; relative to the project."""
+    """A folder, whose content is copied, or a file; relative to the project, or absolute."""
 
     target: str
     """An absolute path in the image; for a file, one that ends with `/` is the folder it goes into."""
@@ -38,20 +39,24 @@ class Copy:
     gid: int = 0
 
 
-def copy_entries(copy: Copy, root: Path) -> list[Entry]:
-    """List what `copy` takes from the project at `root`.
+def copy_entries(copy: Copy, root: Path, left_out: Callable[[Path], bool] = lambda _path: False) -> list[Entry]:
+    """List what `copy` takes from the project at `root`, without what `left_out` tells of real paths.
 
-    Symlinks stay symlinks. A `SourceError` for one that leads out of the copied folder, for anything that is not
-    a file, a folder or a symlink, and where there is nothing to copy.
+    Symlinks stay symlinks. A `SourceError` for one that leads out of the copied folder, for a `from` that a symlink
+    leads out of the project, for anything that is not a file, a folder or a symlink, and where there is nothing to copy.
     """
-    source = root / copy.source
+    source = root / _to_system(copy.source)
     target = copy.target.strip("/")
     try:
+        _check_inside(source, root, copy)
         if source.is_file():
-            path = f"{target}/{source.name}" if copy.target.endswith("/") else target
+            if copy.include or copy.exclude:
+                message = f"copy: include and exclude choose from a folder, but {copy.source} is a file"
+                raise SourceError(message)
+            path = f"{target}/{_from_system(source.name)}" if copy.target.endswith("/") else target
             return [_file(source, path.strip("/"), copy)]
         if source.is_dir():
-            entries = list(_folder(source, target, copy))
+            entries = list(_folder(source.resolve(), target, copy, left_out))
             if any(entry.kind != Kind.FOLDER for entry in entries) or not (copy.include or copy.exclude):
                 return entries
             message = f"copy: nothing in {copy.source} matches its include and exclude"
@@ -63,22 +68,33 @@ def copy_entries(copy: Copy, root: Path) -> list[Entry]:
     raise SourceError(message)
 
 
-def _folder(source: Path, target: str, copy: Copy) -> Iterator[Entry]:
+def _check_inside(source: Path, root: Path, copy: Copy) -> None:
+    """Refuse a symlink out of the project, which nobody sees in `from`; `..` and absolute paths are plain to see."""
+    inside = Path(os.path.normpath(source)).is_relative_to(os.path.normpath(root))
+    if inside and not source.resolve().is_relative_to(root.resolve()):
+        message = (
+            f"copy: {copy.source} is, through a symlink, {source.resolve()}, out of the project; name that in `from`"
+        )
+        raise SourceError(message)
+
+
+def _folder(source: Path, target: str, copy: Copy, left_out: Callable[[Path], bool]) -> Iterator[Entry]:
     include = _patterns(copy.include) if copy.include else None
     exclude = _patterns(copy.exclude)
-    pending = [""]
+    pending = [(source, "")]
     if target:
         yield _folder_entry(target, copy)
     while pending:
-        below = pending.pop()
-        for item in _items(source / below):
-            relative = f"{below}/{item.name}" if below else item.name
+        folder, below = pending.pop()
+        for item in _items(folder):
+            name = _from_system(item.name)
+            relative = f"{below}/{name}" if below else name
             path = f"{target}/{relative}" if target else relative
             is_folder = item.is_dir(follow_symlinks=False)
-            if exclude.match_file(relative + "/" * is_folder):
+            if left_out(Path(item.path)) or exclude.match_file(relative + "/" * is_folder):
                 continue
             if is_folder:
-                pending.append(relative)
+                pending.append((Path(item.path), relative))
                 # Where patterns choose, folders come with the files that they hold.
                 if include is None:
                     yield _folder_entry(path, copy)
@@ -87,9 +103,17 @@ def _folder(source: Path, target: str, copy: Copy) -> Iterator[Entry]:
                     yield from (
                         _folder_entry(f"{target}/{above}".strip("/"), copy) for above in folders_above(relative)
                     )
-                yield (
-                    _link(item.path, relative, path, copy) if item.is_symlink() else _file(Path(item.path), path, copy)
-                )
+                read = Path(item.path)
+                yield _link(read, source, path, copy) if item.is_symlink() else _file(read, path, copy)
+
+
+def _from_system(name: str) -> str:
+    """Return a name of the file system as UTF-8 has it, whatever the locale; `complete` refuses what is not UTF-8."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def _to_system(path: str) -> str:
+    return os.fsdecode(path.encode("utf-8"))
 
 
 def _items(folder: Path) -> list[os.DirEntry[str]]:
@@ -112,15 +136,38 @@ def _folder_entry(path: str, copy: Copy) -> Entry:
     return folder_entry(path, copy.mode | enter, copy.uid, copy.gid)
 
 
-def _link(source: str, relative: str, path: str, copy: Copy) -> Entry:
-    target = os.readlink(source)  # noqa: PTH115 - Path would tidy up what the link says
-    depth = 0
-    for part in (os.path.dirname(relative) + "/" + target).split("/"):  # noqa: PTH120 - of a path in the image
-        depth += -1 if part == ".." else part not in ("", ".")
-        if depth < 0 or target.startswith("/"):
-            message = f"copy: the symlink {source} leads to {target}, out of what is copied; exclude it"
-            raise SourceError(message)
-    return Entry(path, Kind.LINK, 0o777, link=target, uid=copy.uid, gid=copy.gid)
+def _link(link: Path, source: Path, path: str, copy: Copy) -> Entry:
+    target = os.readlink(link)  # noqa: PTH115 - Path would tidy up what the link says
+    if _leads_out(link, source):
+        message = f"copy: the symlink {link} leads to {target}, out of what is copied; exclude it"
+        raise SourceError(message)
+    return Entry(path, Kind.LINK, 0o777, link=_from_system(target), uid=copy.uid, gid=copy.gid)
+
+
+def _leads_out(link: Path, source: Path) -> bool:
+    """Tell whether a symlink leads out of `source`, maybe by way of others; one that leads nowhere does not."""
+    trail: list[str] = []
+    pending = list(reversed(link.relative_to(source).parts))
+    links = 0
+    while pending:
+        part = pending.pop()
+        if part == "..":
+            if not trail:
+                return True
+            trail.pop()
+        elif part not in ("", "."):
+            here = source.joinpath(*trail, part)
+            if not here.is_symlink():
+                trail.append(part)
+                continue
+            target = os.readlink(here)  # noqa: PTH115
+            links += 1
+            if target.startswith("/"):
+                return True
+            if links > _MAX_LINKS:
+                return False
+            pending += reversed(target.split("/"))
+    return False
 
 
 def _file(source: Path, path: str, copy: Copy) -> Entry:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from hatch_oci.errors import WheelError
 from hatch_oci.layers.entry import Entry, Kind, file_entry, folder_entry, link_entry
 from hatch_oci.layers.wheel import Member, Wheel, record_hash
+
+Compiler = Callable[[bytes, str], Entry | None]
+"""Returns the bytecode of a module's source, which lies at a path; None where it cannot be compiled."""
 
 _INSTALLER = b"hatch-oci-image\n"
 _OURS = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json")
@@ -65,29 +68,51 @@ def venv_entries(venv: Venv) -> list[Entry]:
     ]
 
 
-def wheel_entries(wheel: Wheel, venv: Venv, *, requested: bool) -> list[Entry]:
-    """Return a wheel's files as installed into the venv; `requested` marks what was asked for by its name.
+def installed_files(
+    wheel: Wheel, venv: Venv, *, requested: bool = False, compile_to: Compiler | None = None
+) -> Iterator[tuple[Entry, str]]:
+    """Yield a wheel's files as installed into the venv, each with its hash as RECORD has it.
 
-    A `WheelError` where the wheel wants to go anywhere else.
+    `requested` marks what was asked for by its name; `compile_to` adds the bytecode of modules. A `WheelError` where
+    the wheel wants to go anywhere else.
     """
-    entries = [
+    info = f"{venv.site_packages}/{wheel.dist_info}"
+    files = [
         *(_member_entry(wheel, member, venv) for member in _own_members(wheel)),
         *_script_entries(wheel, venv),
+        _written(f"{info}/INSTALLER", _INSTALLER),
     ]
-    info = f"{venv.site_packages}/{wheel.dist_info}"
-    rows = {entry.path: (digest, entry.size) for entry, digest in entries}
-    written = [file_entry(f"{info}/INSTALLER", _INSTALLER)]
     if requested:
-        written.append(file_entry(f"{info}/REQUESTED", b""))
-    rows |= {entry.path: (record_hash(b"".join(entry.content())), entry.size) for entry in written if entry.content}
-    record = _record(rows, f"{info}/RECORD", venv)
-    installed = [*(entry for entry, _ in entries), *written, file_entry(f"{info}/RECORD", record)]
+        files.append(_written(f"{info}/REQUESTED", b""))
+    if compile_to:
+        files += list(_bytecode(files, venv, compile_to))
+    rows = {entry.path: (digest, entry.size) for entry, digest in files}
+    record = file_entry(f"{info}/RECORD", _record(rows, f"{info}/RECORD", venv))
     venv_paths = {entry.path for entry in venv_entries(venv) if entry.kind is not Kind.FOLDER}
-    for entry in installed:
+    for entry, digest in [*files, (record, "")]:
         if entry.path in venv_paths:
             message = f"{wheel.filename} would replace /{entry.path}, a part of the venv itself"
             raise WheelError(message)
-    return installed
+        yield entry, digest
+
+
+def wheel_entries(wheel: Wheel, venv: Venv, *, requested: bool, compile_to: Compiler | None = None) -> list[Entry]:
+    """Return the entries of `installed_files`."""
+    return [entry for entry, _ in installed_files(wheel, venv, requested=requested, compile_to=compile_to)]
+
+
+def _written(path: str, data: bytes) -> tuple[Entry, str]:
+    return file_entry(path, data), record_hash(data)
+
+
+def _bytecode(files: Sequence[tuple[Entry, str]], venv: Venv, compile_to: Compiler) -> Iterator[tuple[Entry, str]]:
+    taken = {entry.path for entry, _ in files}
+    for entry, _ in files:
+        if entry.content and entry.path.endswith(".py") and entry.path.startswith(f"{venv.site_packages}/"):
+            compiled = compile_to(b"".join(entry.content()), entry.path)
+            # One that the wheel brings along is the wheel's affair.
+            if compiled and compiled.path not in taken and compiled.content:
+                yield compiled, record_hash(b"".join(compiled.content()))
 
 
 def _own_members(wheel: Wheel) -> Iterator[Member]:

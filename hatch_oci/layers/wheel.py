@@ -80,6 +80,12 @@ class Wheel:
             elif scheme in ("purelib", "platlib"):
                 yield below
 
+    def text(self, name: str) -> str:
+        """Return a file of its `.dist-info`."""
+        path = f"{self.dist_info}/{name}"
+        with _reading(self.filename, path):
+            return self.archive.read(path).decode("utf-8")
+
     def read(self, member: Member) -> Iterator[bytes]:
         """Yield a member's bytes; a `WheelError` at the end if they are not the ones RECORD has the hash of."""
         algorithm, _, expected = member.record_hash.partition("=")
@@ -96,10 +102,14 @@ class Wheel:
 
 
 @contextmanager
-def open_wheel(path: Path) -> Iterator[Wheel]:
-    """Open and check a wheel; a `WheelError` naming wheel and member for whatever is wrong with it."""
+def open_wheel(path: Path, filename: str | None = None) -> Iterator[Wheel]:
+    """Open and check a wheel; a `WheelError` naming wheel and member for whatever is wrong with it.
+
+    `filename` is the wheel's own, where `path` ends with another.
+    """
+    filename = filename or path.name
     try:
-        _, version, _, tags = parse_wheel_filename(path.name)
+        _, version, _, tags = parse_wheel_filename(filename)
     except InvalidWheelFilename as error:
         raise WheelError(str(error)) from None
     with ExitStack() as stack:
@@ -107,12 +117,12 @@ def open_wheel(path: Path) -> Iterator[Wheel]:
             file = stack.enter_context(path.open("rb"))
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             archive = stack.enter_context(zipfile.ZipFile(file))
-            wheel = _read_wheel(path.name, version, tags, sha256, archive)
+            wheel = _read_wheel(filename, version, tags, sha256, archive)
         except OSError as error:
             message = f"cannot read the wheel {path}: {error.strerror or error}"
             raise WheelError(message) from error
         except _ZIP_ERRORS as error:
-            message = f"{path.name} is not a wheel: {error}"
+            message = f"{filename} is not a wheel: {error}"
             raise WheelError(message) from error
         yield wheel
 

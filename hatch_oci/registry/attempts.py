@@ -31,7 +31,7 @@ class Attempts:
 
     def again(self, problem: UnreachableError) -> None:
         """Wait before another try, as long as the server asked for; raise `problem` after the last."""
-        if self.are_over:
+        if self.are_over or (problem.tries and self._failed + 1 >= problem.tries):
             raise problem
         self._failed += 1
         if problem.retry_after is None:

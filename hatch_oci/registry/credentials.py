@@ -79,6 +79,8 @@ def find_credential(registry: str, repository: str, environ: Mapping[str, str] =
     places: list[str] = []
     credential = _from_variables(registry, environ)
     if credential is None:
+        if named := environ.get(REGISTRY_VARIABLE):
+            places.append(f"{USER_VARIABLE} (which is for {printable(named)})")
         for place, raw in _documents(environ, problems):
             places.append(place)
             try:

@@ -53,6 +53,11 @@ class Deadline:
         now = time.monotonic()
         return cls(now + seconds, now + most)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the moment has passed."""
+        return time.monotonic() >= self.until
+
     def extend(self, seconds: float) -> None:
         """Put it off until that many seconds from now."""
         self.until = min(max(self.until, time.monotonic() + seconds), self.last)
@@ -61,8 +66,7 @@ class Deadline:
         """Return how long to wait at most, in seconds; a `httpcore.ReadTimeout` where no time is left."""
         left = self.until - time.monotonic()
         if left <= 0:
-            message = "it takes too long"
-            raise httpcore.ReadTimeout(message)
+            raise httpcore.ReadTimeout
         return left if timeout is None else min(left, timeout)
 
     @contextmanager

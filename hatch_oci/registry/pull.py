@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from hatch_oci.errors import ContentError, DigestError, NotFoundError, RegistryError, UnreachableError
+from hatch_oci.errors import ContentError, DigestError, NotFoundError, RegistryError
 from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import MAX_MANIFEST
 from hatch_oci.image.reference import Reference
-from hatch_oci.registry.attempts import PASSING, Attempts
+from hatch_oci.registry.download import Download, Opener
 from hatch_oci.registry.network import Deadline
-from hatch_oci.registry.session import MAX_ERROR, Session, find_places
+from hatch_oci.registry.session import Session, find_places
 from hatch_oci.registry.transport import Answer, Reply, Request, Transport
 
 _ACCEPT = {"Accept": media_types.ACCEPT}
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-_SLOWEST = 16 * 1024
-"""Bytes a second, beyond the time that every blob gets."""
-
-_BLOB_SECONDS = 600.0
 _MIRROR_TRIES = 2
 
 T = TypeVar("T")
-Opener = Callable[[Mapping[str, str], Deadline], AbstractContextManager[Answer]]
-"""Asks for a blob, with headers of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +31,9 @@ class Reached:
 
     registry: str
     mirror: str | None
-    scheme: str
+    scheme: str | None
+    """None where nothing was asked: the cache had it all."""
+
     credentials: str | None
     """Where they come from; None where none were needed."""
 
@@ -67,7 +61,7 @@ class Repository:
         return Reached(
             registry=self._reference.registry,
             mirror=None if self._used is self._own else self._used.place.host,
-            scheme=self._used.scheme,
+            scheme=self._used.known_scheme,
             credentials=self._used.source,
             redirects=tuple(sorted(redirects)),
         )
@@ -95,9 +89,11 @@ class Repository:
 
         def get(session: Session) -> Reply:
             reply = session.fetch("GET", f"/manifests/{target}", _ACCEPT, MAX_MANIFEST)
-            if reply.status != 200:
-                raise session.problem(reply, str(self._reference))
-            return reply
+            if reply.status == 200:
+                return reply
+            # Some registries say of what is private that it is not there.
+            private = "" if session.source else ", or log in if it is private"
+            raise session.problem(reply, str(self._reference), f"; check its name and tag{private}")
 
         reply = self._first(get)
         content_type = reply.headers.get("content-type", "")
@@ -113,19 +109,16 @@ class Repository:
         A connection that breaks is taken up again where it broke. Layers that a registry need not have are
         fetched from their own URLs (image-spec, layer.md, "Non-Distributable Layers").
         """
-        deadline = Deadline.after(self._transport.patience.answer, _BLOB_SECONDS + descriptor.size / _SLOWEST)
-        received = 0
+        download = Download(f"blob {descriptor.digest}", descriptor.size, self._transport)
         *others, last = self._openers(descriptor)
         for session, opener in others:
             try:
-                for piece in self._download(descriptor, received, deadline, session, opener):
-                    received += len(piece)
-                    yield piece
+                yield from download.pieces(session, opener)
             except RegistryError as error:
                 self._go_on(session, error)
             else:
                 return
-        yield from self._download(descriptor, received, deadline, *last)
+        yield from download.pieces(*last)
 
     def _openers(self, descriptor: Descriptor) -> list[tuple[Session, Opener]]:
         """Return the ways to a blob, in the order in which they are to be tried."""
@@ -141,34 +134,6 @@ class Repository:
     ) -> AbstractContextManager[Answer]:
         nearest = self._own.scope
         return self._transport.open(Request("GET", url, headers, nearest=nearest, is_blob=True), deadline)
-
-    def _download(
-        self, descriptor: Descriptor, received: int, deadline: Deadline, session: Session, opener: Opener
-    ) -> Iterator[bytes]:
-        """Yield a blob's bytes from `received` on, with as many requests as it takes."""
-        attempts = Attempts(session.patience, self._transport.reporter)
-        ranged = True
-        while received < descriptor.size:
-            before = received
-            problem = UnreachableError(f"{descriptor.digest} broke off before its {descriptor.size} bytes")
-            try:
-                with opener({"Range": f"bytes={received}-"} if received and ranged else {}, deadline) as answer:
-                    if answer.status == 416 and received and ranged:
-                        ranged = False
-                        continue
-                    for piece in _rest(answer, received, session, f"the blob {descriptor.digest}"):
-                        received += len(piece)
-                        yield piece
-                if received >= descriptor.size:
-                    return
-            except UnreachableError as error:
-                problem = error
-            if received > before:
-                attempts.progressed()
-            else:
-                deadline.extend(self._transport.patience.answer)
-            with deadline.paused():
-                attempts.again(problem)
 
     def _first(self, ask: Callable[[Session], T]) -> T:
         """Return the answer of the first mirror that has one, else the registry's own."""
@@ -197,24 +162,3 @@ def check_pulled(raw: bytes, digest: Digest, where: str) -> bytes:
         message = f"{where} was asked for {digest} and sent something else"
         raise ContentError(message)
     return raw
-
-
-def _rest(answer: Answer, received: int, session: Session, what: str) -> Iterator[bytes]:
-    """Yield the part of a blob that follows its first `received` bytes."""
-    skip = received
-    if answer.status == 206 and received:
-        match = _CONTENT_RANGE.match(answer.header("content-range"))
-        if match is None or int(match[1]) != received:
-            message = f"{session.place.host} was asked for {what} from byte {received} on and sent another part"
-            raise RegistryError(message)
-        skip = 0
-    elif answer.status in PASSING:
-        message = f"HTTP {answer.status} from {session.place.host} about {what}"
-        raise UnreachableError(message, answer.retry_after)
-    elif answer.status != 200:
-        raise session.problem(Reply.of(answer, MAX_ERROR), what)
-    for piece in answer.body:
-        # A server that cannot go on begins anew.
-        if skip < len(piece):
-            yield piece[skip:]
-        skip = max(skip - len(piece), 0)

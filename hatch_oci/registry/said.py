@@ -26,7 +26,7 @@ def said(body: bytes, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     text = _CREDENTIALS.sub(r"\1 ***", _QUERY.sub("?***", text))
-    printable = re.sub(r"[^\x21-\x7e]+", " ", text).strip()[:_LONGEST]
+    printable = re.sub(r"[^\x21-\x7e]+", " ", text).strip()[:_LONGEST].rstrip(".")
     return f": {printable}" if printable else ""
 
 

@@ -14,10 +14,7 @@ from hatch_oci.registry.authorization import Authorization, Way
 from hatch_oci.registry.network import Deadline, Scope, is_loopback
 from hatch_oci.registry.options import Patience
 from hatch_oci.registry.said import said
-from hatch_oci.registry.transport import Answer, Reply, Request, Transport, origin
-
-MAX_ERROR = 64 * 1024
-"""Bytes of an error's body that are read."""
+from hatch_oci.registry.transport import MAX_ERROR, Answer, Reply, Request, Transport, origin
 
 _WANTS_TLS = b"HTTPS"
 
@@ -53,12 +50,22 @@ class Session:
         self._scheme: str | None = None
 
     @property
+    def host(self) -> str:
+        """The host, as users name it."""
+        return self.place.host
+
+    @property
     def scheme(self) -> str:
         """How the host is asked: https, but http on this machine, or where the user calls it insecure."""
         with self._lock:
             if self._scheme is None:
                 self._scheme = self._find_scheme()
             return self._scheme
+
+    @property
+    def known_scheme(self) -> str | None:
+        """The scheme, None where the host was not asked for anything yet."""
+        return self._scheme
 
     @property
     def source(self) -> str | None:
@@ -96,22 +103,19 @@ class Session:
                 refusal = Reply.of(answer, MAX_ERROR)
             self._authorization.learn(refusal, used, seen)
 
-    def problem(self, reply: Reply, what: str) -> RegistryError:
-        """Return the error for an answer that is not the one that was hoped for."""
+    def problem(self, reply: Reply, what: str, advice: str = "") -> RegistryError:
+        """Return the error for an answer that is not the one that was hoped for; `advice` is for what is missing."""
         text = said(reply.body, self._authorization.secrets)
         if len(reply.hops) > 1:
-            message = (
-                f"{origin(reply.hops[-1])}, where {self.place.host} keeps {what}, answers with HTTP {reply.status}"
-            )
+            message = f"{origin(reply.hops[-1])}, where {self.host} keeps {what}, answers with HTTP {reply.status}"
             # Signed URLs are good for some minutes; the registry gives another.
-            return UnreachableError(message + text)
+            return UnreachableError(message + text, tries=2)
         if reply.status == 404:
-            hint = "check its name and tag" if self.source else "check its name and tag, or log in if it is private"
-            return NotFoundError(f"{self.place.host} has no {what}{text}; {hint}")
+            return NotFoundError(f"{self.host} has no {what}{text}{advice}")
         if reply.status == 429:
             advice = "wait, log in for a higher limit, or use a mirror"
-            return RegistryError(f"{self.place.host} gives no more for now (HTTP 429){text}: {advice}")
-        return RegistryError(f"HTTP {reply.status} from {self.place.host} about {what}{text}")
+            return RegistryError(f"{self.host} gives no more for now (HTTP 429){text}: {advice}")
+        return RegistryError(f"HTTP {reply.status} from {self.host} about {what}{text}")
 
     def _request(
         self, method: str, path: str, headers: Mapping[str, str], authorization: str | None, *, is_blob: bool = False
@@ -122,7 +126,7 @@ class Session:
 
     @property
     def _host(self) -> str:
-        return f"registry-1.{DOCKER_HUB}" if self.place.host == DOCKER_HUB else self.place.host
+        return f"registry-1.{DOCKER_HUB}" if self.host == DOCKER_HUB else self.host
 
     @staticmethod
     def _is_refusal(answer: Answer | Reply) -> bool:
@@ -133,7 +137,7 @@ class Session:
         self.redirects |= {origin(hop) for hop in answer.hops[1:]}
 
     def _find_scheme(self) -> str:
-        host = self.place.host
+        host = self.host
         if host in self._transport.options.insecure_registries:
             scheme = self._first_spoken("https", "http")
             unsafe = "by plain http" if scheme == "http" else "without checking its certificate"
@@ -145,7 +149,7 @@ class Session:
         """Ask the host itself which of `schemes` it speaks."""
         attempts = Attempts(self.patience, self._transport.reporter)
         while True:
-            problem = UnreachableError(f"{self.place.host} speaks neither http nor https")
+            problem = UnreachableError(f"{self.host} speaks neither http nor https")
             for scheme in schemes:
                 try:
                     if self._speaks(scheme):

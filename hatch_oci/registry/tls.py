@@ -45,8 +45,9 @@ def tls_context(host: str, port: int, *, verify: bool = True) -> ssl.SSLContext:
 def _has_authorities() -> bool:
     """Tell whether OpenSSL finds any on this machine; some builds of Python look where no system keeps them."""
     paths = ssl.get_default_verify_paths()
-    folder = os.environ.get(paths.openssl_capath_env) or paths.capath
-    return bool(paths.cafile or os.environ.get(paths.openssl_cafile_env) or (folder and any(Path(folder).iterdir())))
+    file = os.environ.get(paths.openssl_cafile_env) or paths.cafile
+    folders = os.environ.get(paths.openssl_capath_env) or paths.capath or ""
+    return bool(file) or any(any(Path(folder).glob("*")) for folder in folders.split(os.pathsep) if folder)
 
 
 def _files(host: str, port: int) -> Iterator[Path]:

@@ -7,58 +7,33 @@ are read as they are on the wire, since that is what digests are of, and never b
 from __future__ import annotations
 
 import logging
-import os
-import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
-from hatch_oci.errors import PlainHTTPError, RegistryError, UnreachableError
+from hatch_oci.errors import RegistryError, UnreachableError
 from hatch_oci.image.document import printable
 from hatch_oci.registry.attempts import PASSING, Attempts, read_retry_after
-from hatch_oci.registry.network import (
-    Deadline,
-    Dialler,
-    ForbiddenAddressError,
-    Scope,
-    UnknownHostError,
-    is_name,
-    scope_of,
-    within,
-)
+from hatch_oci.registry.failures import explained
+from hatch_oci.registry.network import Deadline, Scope, within
 from hatch_oci.registry.options import Patience, RegistryOptions
-from hatch_oci.registry.proxies import find_proxy
-from hatch_oci.registry.tls import tls_context
+from hatch_oci.registry.pools import Pools
 from hatch_oci.report import QUIET, Reporter
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
-_PROGRESS = 64 * 1024
-_PORTS = {"http": 80, "https": 443}
-_HTTPCORE_ERRORS = (
-    httpcore.NetworkError,
-    httpcore.TimeoutException,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-)
+MAX_ERROR = 64 * 1024
+"""Bytes of an error's body that are read."""
 
-# How OpenSSL calls an answer that is no TLS, by its versions.
-_PLAIN_REASONS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"})
-_NAMES: dict[type[Exception], str] = {
-    httpcore.ConnectTimeout: "the connection takes too long",
-    httpcore.ReadTimeout: "it sends nothing any more, or too little",
-    httpcore.WriteTimeout: "it takes nothing any more",
-    httpcore.ReadError: "the connection broke",
-    httpcore.WriteError: "the connection broke",
-}
+PROGRESS = 64 * 1024
+"""Bytes of a blob that are worth waiting on."""
+
 
 # Their lines hold the queries of signed URLs.
 for _name in ("httpx", "httpcore"):
@@ -152,7 +127,7 @@ class Transport:
         self.reporter = reporter
         self.patience = patience or Patience()
         self._lock = threading.Lock()
-        self._network: _Network | None = None
+        self._pools = Pools(self.options)
         self._made: httpx.Client | None = None
 
     def close(self) -> None:
@@ -162,7 +137,7 @@ class Transport:
 
     def scope(self, host: str) -> Scope:
         """Return how near a host was when it was connected to; GLOBAL if it never was, or through a proxy."""
-        return self._network.scope(host) if self._network else Scope.GLOBAL
+        return self._pools.scope(host)
 
     def fetch(self, request: Request, most: int, patience: Patience | None = None) -> Reply:
         """Send a request and read its answer, of at most `most` bytes; again after failures that may pass."""
@@ -190,7 +165,7 @@ class Transport:
         hops = [_parse(request.url)]
         hosts = [""]
         for _ in range(request.redirects + 1):
-            with _failures(hops[-1]), within(deadline):
+            with explained(_where(hops[-1])), within(deadline):
                 response = self._send(request, hops, hosts[-1])
             try:
                 self.reporter.debug(f"{request.method} {safe_url(str(hops[-1]))}: {response.status_code}")
@@ -202,14 +177,13 @@ class Transport:
             finally:
                 response.close()
             hops.append(_next(hops[-1], location, allow_plain=request.is_blob))
-            # A signature may cover the Host header as the URL writes it, with a port that goes without saying.
-            hosts.append(urlsplit(location).netloc.rpartition("@")[2])
+            hosts.append(_host(hops[-1], location))
         message = f"{safe_url(request.url)} redirects more than {request.redirects} times"
         raise RegistryError(message)
 
     def _send(self, request: Request, hops: list[httpx.URL], host: str) -> httpx.Response:
         target = hops[-1]
-        is_own = _origin(target) == _origin(hops[0])
+        is_own = _where(target) == _where(hops[0])
         headers = {name: value for name, value in request.headers.items() if is_own or name.lower() != "authorization"}
         if host:
             headers["Host"] = host
@@ -233,12 +207,12 @@ class Transport:
         pieces = response.iter_raw()
         fresh = 0
         while True:
-            with _failures(response.request.url), within(deadline):
+            with explained(_where(response.request.url)), within(deadline):
                 piece = next(pieces, None)
             if piece is None:
                 return
             fresh += len(piece)
-            if slowly and fresh >= _PROGRESS:
+            if slowly and fresh >= PROGRESS:
                 fresh = 0
                 deadline.extend(self.patience.stall)
             with deadline.paused():
@@ -248,9 +222,8 @@ class Transport:
         """Return the client, made at the first request: a build that finds all in its cache makes none."""
         with self._lock:
             if self._made is None:
-                self._network = _Network(self.options)
                 self._made = httpx.Client(
-                    transport=self._network,
+                    transport=_Network(self._pools),
                     trust_env=False,
                     follow_redirects=False,
                     headers={"User-Agent": "hatch-oci-image", "Accept-Encoding": "identity"},
@@ -260,70 +233,26 @@ class Transport:
 
 
 class _Network(httpx.BaseTransport):
-    """Hands each request to a pool of connections for its host, with the host's own TLS settings and proxy."""
+    """Hands each request to the connections for its host."""
 
-    def __init__(self, options: RegistryOptions) -> None:
-        self._options = options
-        self._lock = threading.Lock()
-        self._pools: dict[object, tuple[httpcore.ConnectionPool, Dialler]] = {}
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        pool = self._pool(request.url, request.extensions.get("nearest"))
         url = request.url
-        response = pool.handle_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
+        sent = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
         )
+        pool = self._pools.find(url.scheme, url.host, url.port, request.extensions.get("nearest"))
+        response = pool.handle_request(sent)
         return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
 
-    def scope(self, host: str) -> Scope:
-        """Return the nearest scope in which a host was found."""
-        with self._lock:
-            diallers = [dialler for _, dialler in self._pools.values()]
-        return max((dialler.reached.get(host, Scope.GLOBAL) for dialler in diallers), default=Scope.GLOBAL)
-
     def close(self) -> None:
-        for pool, _ in self._pools.values():
-            pool.close()
-
-    def _pool(self, url: httpx.URL, nearest: Scope | None) -> httpcore.ConnectionPool:
-        port = url.port or _PORTS[url.scheme]
-        proxy = find_proxy(url.scheme, url.host, port, os.environ)
-        key = (url.scheme, url.host, port, nearest)
-        with self._lock:
-            if key not in self._pools:
-                self._pools[key] = self._make_pool(url, port, proxy, nearest)
-            return self._pools[key][0]
-
-    def _make_pool(
-        self, url: httpx.URL, port: int, proxy: str | None, nearest: Scope | None
-    ) -> tuple[httpcore.ConnectionPool, Dialler]:
-        name = url.netloc.decode("ascii")
-        context = None
-        if url.scheme == "https":
-            context = tls_context(url.host, port, verify=name not in self._options.insecure_registries)
-        if proxy is None:
-            dialler = Dialler(nearest)
-            return httpcore.ConnectionPool(context, network_backend=dialler), dialler
-        if nearest is not None and not is_name(url.host) and not Scope.NEVER < scope_of(url.host) <= nearest:
-            message = f"{url.host} is an address where a registry has no business"
-            raise ForbiddenAddressError(message)
-        # Only the proxy knows where other names lead.
-        dialler = Dialler(None)
-        parts = urlsplit(proxy)
-        user = (unquote(parts.username or ""), unquote(parts.password or "")) if parts.username else None
-        pool = httpcore.HTTPProxy(
-            httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target="/"),
-            proxy_auth=user,
-            ssl_context=context,
-            network_backend=dialler,
-        )
-        return pool, dialler
+        self._pools.close()
 
 
 class _Body(httpx.SyncByteStream):
@@ -347,8 +276,11 @@ def safe_url(url: str) -> str:
 
 def origin(url: str) -> str:
     """Return scheme, host and port of a URL."""
-    parsed = _parse(url)
-    return f"{parsed.scheme}://{parsed.netloc.decode('ascii')}"
+    return _where(_parse(url))
+
+
+def _where(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 def _is_quota(reply: Reply) -> bool:
@@ -365,45 +297,18 @@ def _next(current: httpx.URL, location: str, *, allow_plain: bool) -> httpx.URL:
     return target
 
 
+def _host(target: httpx.URL, location: str) -> str:
+    """Return the `Host` for a redirect's target as its URL writes it, empty where that is the usual one.
+
+    A store's signature may cover it, with a port that goes without saying.
+    """
+    port = urlsplit(location).port
+    return f"{target.netloc.decode('ascii')}:{port}" if port and target.port is None else ""
+
+
 def _parse(url: str) -> httpx.URL:
     try:
         return httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError) as error:
         message = f"not a URL: {printable(url.partition('?')[0])!r}: {error}"
         raise RegistryError(message) from None
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int]:
-    return url.scheme, url.host, url.port or _PORTS.get(url.scheme, 0)
-
-
-@contextmanager
-def _failures(url: httpx.URL) -> Iterator[None]:
-    """Tell of a request's failure; whether it may pass is in the error's class."""
-    where = f"{url.scheme}://{url.netloc.decode('ascii')}"
-    try:
-        yield
-    except (ForbiddenAddressError, UnknownHostError) as error:
-        message = f"no answer from {where}: {error}"
-        raise RegistryError(message) from error
-    except httpcore.ProxyError as error:
-        message = f"the proxy does not lead to {where}: {error}"
-        raise UnreachableError(message) from error
-    except (*_HTTPCORE_ERRORS, httpx.HTTPError) as error:
-        raise _explained(where, url, error) from error
-
-
-def _explained(where: str, url: httpx.URL, error: Exception) -> RegistryError:
-    reason: Any = error.__cause__ or error.__context__
-    while reason is not None and not isinstance(reason, ssl.SSLError):
-        reason = reason.__cause__ or reason.__context__
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return RegistryError(
-            f"the certificate of {where} is not trusted: {reason.verify_message}\n"
-            f"If it is right, name its authority in SSL_CERT_FILE, or put it into "
-            f"~/.config/containers/certs.d/{url.netloc.decode('ascii')}/ca.crt"
-        )
-    if isinstance(reason, ssl.SSLError) and reason.reason in _PLAIN_REASONS:
-        return PlainHTTPError(f"{where} speaks plain http, not https")
-    text = str(error) or _NAMES.get(type(error), type(error).__name__)
-    return UnreachableError(f"no answer from {where}: {text}")

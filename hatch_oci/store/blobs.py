@@ -19,14 +19,17 @@ from typing import Any, BinaryIO
 
 from platformdirs import user_cache_path
 
-from hatch_oci.errors import ContentError, OutputError
-from hatch_oci.image.descriptor import Descriptor
+from hatch_oci.errors import ContentError, DigestError, OutputError
 from hatch_oci.image.digest import Digest
 from hatch_oci.store.temporaries import sweep, temporary_file
 
 CACHE_VARIABLE = "HATCH_OCI_CACHE_DIR"
 
 _CHUNK = 1024 * 1024
+_MAX_UNKNOWN = 4 * 1024**3
+"""Bytes of a blob whose size nobody knows."""
+# What reading JSON of another form than expected ends in.
+_MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError, DigestError)
 
 
 def cache_folder() -> Path:
@@ -109,25 +112,27 @@ class BlobStore:
         blob = self.find(digest, size)
         return blob.path.read_bytes() if blob else None
 
-    def put(self, chunks: Iterable[bytes], expected: Descriptor) -> StoredBlob:
-        """Take in a blob; a `ContentError`, and nothing kept, unless it is what `expected` says."""
-        hasher = expected.digest.hasher()
-        size = 0
+    def put(self, chunks: Iterable[bytes], digest: Digest, size: int | None) -> StoredBlob:
+        """Take in a blob; a `ContentError`, and nothing kept, unless it has this digest and, if it is known, this size."""
+        hasher = digest.hasher()
+        found = 0
         with self._temporary() as file:
             for chunk in chunks:
-                size += len(chunk)
-                if size > expected.size:
-                    message = f"{expected.digest} goes on after the {expected.size} bytes it should have"
+                found += len(chunk)
+                if found > (_MAX_UNKNOWN if size is None else size):
+                    message = (
+                        f"{digest} goes on after the {_MAX_UNKNOWN if size is None else size} bytes it should have"
+                    )
                     raise ContentError(message)
                 hasher.update(chunk)
                 self._write(file, chunk)
-            if size < expected.size:
-                message = f"{expected.digest} ended after {size} of {expected.size} bytes"
+            if size is not None and found < size:
+                message = f"{digest} ended after {found} of {size} bytes"
                 raise ContentError(message)
-            if hasher.hexdigest() != expected.digest.hex:
-                message = f"{expected.digest} was asked for, but what came has the digest {hasher.hexdigest()}"
+            if hasher.hexdigest() != digest.hex:
+                message = f"{digest} was asked for, but what came has the digest {hasher.hexdigest()}"
                 raise ContentError(message)
-            return self._keep(file, expected.digest, size)
+            return self._keep(file, digest, found)
 
     def add(self, data: bytes) -> StoredBlob:
         """Take in a small blob of our own."""
@@ -143,11 +148,14 @@ class BlobStore:
             yield writer
             self._keep(file, writer.digest, writer.size)
 
-    def recall(self, kind: str, key: str) -> Any:
-        """Return the JSON value that was remembered under `key`, or None."""
+    def recall(self, kind: str, key: str, read: Callable[[Any], Any] = lambda value: value) -> Any:
+        """Return what `read` makes of the JSON value that was remembered under `key`.
+
+        None where there is none, or where it is damaged: of another form than `read` takes.
+        """
         try:
-            return json.loads(self._fact(kind, key).read_bytes())
-        except (FileNotFoundError, ValueError):
+            return read(json.loads(self._fact(kind, key).read_bytes()))
+        except (FileNotFoundError, *_MISSHAPEN):
             return None
 
     def remember(self, kind: str, key: str, value: Any) -> None:

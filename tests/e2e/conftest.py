@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from . import bases
-from .projects import copy_example, environment
+from . import bases, samples
+from .projects import copy_example, environment, without_proxies
 from .registries import serve
 from .requirements import require, require_amd64, require_root
 
@@ -51,6 +51,23 @@ def registry(registry_storage: Path, tmp_path_factory: pytest.TempPathFactory) -
     """Serve the bases from a registry of this worker's own."""
     with serve(registry_storage, tmp_path_factory.mktemp("registry")) as address:
         yield Registry(address)
+
+
+@pytest.fixture(scope="session")
+def sample_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Answer a registry's storage with nothing but the sample, public and private, for registries that only read."""
+    require("docker-registry", "skopeo")
+    scratch = tmp_path_factory.mktemp("sample")
+    with serve(scratch / "storage", scratch / "registry") as address:
+        for repository in (samples.PUBLIC, samples.PRIVATE):
+            samples.push_sample(address, repository)
+    return scratch / "storage"
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> dict[str, str]:
+    """Answer the environment of a user with a fresh home, who knows no registry and no proxy."""
+    return without_proxies(environment(tmp_path / "home"))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ NAME, VERSION, TAG = "hello_service", "1.0.0", "1.0.0"
 # What a developer's shell, Hatch or pytest set must not reach the build.
 FOREIGN = re.compile(
     r"HATCH_.*|XDG_.*|PYTEST_.*|COV_.*|PYTHON(PATH|HASHSEED|UTF8|COERCECLOCALE|VERBOSE)|TZ|LC_.*|LANG(UAGE)?"
-    r"|VIRTUAL_ENV|SOURCE_DATE_EPOCH|BASE_IMAGE|FORCE_COLOR|CLICOLOR_FORCE|DOCKER_CONFIG|REGISTRY_AUTH_FILE"
+    r"|VIRTUAL_ENV|SOURCE_DATE_EPOCH|BASE_IMAGE|FORCE_COLOR|CLICOLOR_FORCE|DOCKER_(AUTH_)?CONFIG|REGISTRY_AUTH_FILE"
 )
 
 
@@ -55,6 +55,11 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not FOREIGN.fullmatch(key)}
     folders = {"HOME": home, "HATCH_OCI_CACHE_DIR": home / "cache", "TMPDIR": temporary}
     return kept | {key: str(folder) for key, folder in folders.items()} | variables
+
+
+def without_proxies(env: Mapping[str, str]) -> dict[str, str]:
+    """Answer an environment that reaches only this machine; what asks a package index may not take it."""
+    return {key: value for key, value in env.items() if not re.fullmatch(r"(?i)(http|https|all|no)_proxy", key)}
 
 
 def hatchling_build(

@@ -6,34 +6,36 @@ import re
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .shell import SEARCH_PATH
 
-CONFIG = """\
-version: 0.1
-log:
-  level: info
-storage:
-  filesystem:
-    rootdirectory: {storage}
-http:
-  addr: 127.0.0.1:0
-"""
-
 # Loopback is never proxied.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextmanager
-def serve(storage: Path, scratch: Path) -> Iterator[str]:
-    """Serve `storage` on a port that the kernel chose, and yield `host:port`; config and log go to `scratch`."""
+def serve(
+    storage: Path, scratch: Path, *, tls: Mapping[str, object] | None = None, **sections: Mapping[str, object]
+) -> Iterator[str]:
+    """Serve `storage` on a port that the kernel chose, and yield `host:port`; config and log go to `scratch`.
+
+    `tls` is the configuration's `http.tls`, and `sections` are more of it, such as `auth` and `middleware`.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
     config, log = scratch / "config.yml", scratch / "registry.log"
-    config.write_text(CONFIG.format(storage=json.dumps(str(storage))))
+    document = {
+        "version": 0.1,
+        "log": {"level": "info"},
+        "storage": {"filesystem": {"rootdirectory": str(storage)}},
+        "http": {"addr": "127.0.0.1:0"} | ({"tls": tls} if tls else {}),
+        **sections,
+    }
+    # All JSON is YAML.
+    config.write_text(json.dumps(document))
     with log.open("wb") as sink:
         process = subprocess.Popen(
             ["docker-registry", "serve", str(config)],
@@ -47,6 +49,12 @@ def serve(storage: Path, scratch: Path) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(timeout=30)
+
+
+def requests_of(scratch: Path) -> list[str]:
+    """Answer what a registry was asked, by the log in its `scratch`: method and path, in order."""
+    log = (scratch / "registry.log").read_text()
+    return re.findall(r'"([A-Z]+ /v2/\S*) HTTP/1\.[01]"', log)
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -31,6 +31,26 @@ def test_build_and_clean(project: Path, env: dict[str, str]) -> None:
     assert sorted((project / "dist").iterdir()) == sorted(others)
 
 
+def test_what_a_global_hook_depends_on_is_installed(project: Path, env: dict[str, str]) -> None:
+    """Hatch installs the dependencies of a hook of all targets, though only the wheel's build runs it."""
+    (project / "hatch_build.py").write_text(HOOK)
+    with (project / "pyproject.toml").open("a") as file:
+        file.write('\n[tool.hatch.build.hooks.custom]\ndependencies = ["iniconfig"]\n')
+    hatch(project, env, "build", "-t", "oci")
+    assert (project / "hook.txt").read_text() == "iniconfig for wheel"
+
+
+HOOK = """
+import iniconfig
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+class Hook(BuildHookInterface):
+    def initialize(self, version, build_data):
+        with open("hook.txt", "a") as file:
+            file.write(f"{iniconfig.__name__} for {self.target_name}")
+"""
+
+
 def _judge(project: Path) -> None:
     image = read_image(layout_of(project))
     assert image.descriptor["digest"] in record_of(project).read_text()

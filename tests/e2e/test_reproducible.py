@@ -20,7 +20,7 @@ MINORS = ("3.11", "3.12", "3.13", "3.14")
 
 
 # Enough for two file systems to list them in different orders.
-MORE_FILES = [f"file{number}.txt" for number in range(12)]
+MORE_FILES = [*(f"file{number}.txt" for number in range(12)), "grün.txt"]
 
 
 @pytest.fixture

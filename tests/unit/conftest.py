@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hatch_oci.store.blobs import BlobStore
 from tests.unit.programs import Programs
 
 _OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_")
@@ -30,3 +31,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     return Programs(folder)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BlobStore:
+    """Return an empty store."""
+    return BlobStore(tmp_path / "cache")

@@ -17,22 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hatch_oci.errors import ContentError, OutputError
-from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.store.blobs import CACHE_VARIABLE, BlobStore, StoredBlob, cache_folder
 
 DATA = b"some content"
 SHA256 = Digest.of(DATA)
 SHA512 = Digest("sha512", hashlib.sha512(DATA).hexdigest())
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
-
-
-def expecting(digest: Digest, size: int) -> Descriptor:
-    return Descriptor("application/octet-stream", digest, size)
 
 
 def files(store: BlobStore) -> set[str]:
@@ -48,7 +38,7 @@ def spoil(path: Path, data: bytes) -> None:
 @pytest.mark.parametrize("chunks", [[DATA], [DATA[:5], b"", DATA[5:]]], ids=["at once", "in chunks"])
 def test_a_blob_is_kept_under_its_digest(store: BlobStore, digest: Digest, chunks: list[bytes]) -> None:
     path = store.folder / "blobs" / digest.algorithm / digest.hex
-    assert store.put(chunks, expecting(digest, len(DATA))) == StoredBlob(digest, len(DATA), path)
+    assert store.put(chunks, digest, len(DATA)) == StoredBlob(digest, len(DATA), path)
     assert path.read_bytes() == DATA
     assert store.path(digest) == path
     assert files(store) == {f"blobs/{digest.algorithm}/{digest.hex}"}
@@ -57,29 +47,29 @@ def test_a_blob_is_kept_under_its_digest(store: BlobStore, digest: Digest, chunk
 @pytest.mark.parametrize(
     ("chunks", "expected", "message"),
     [
-        ([DATA[:5]], expecting(SHA256, 12), f"{SHA256} ended after 5 of 12 bytes"),
-        ([], expecting(SHA256, 12), f"{SHA256} ended after 0 of 12 bytes"),
-        ([DATA, b"!"], expecting(SHA256, 12), f"{SHA256} goes on after the 12 bytes it should have"),
-        ([DATA], expecting(SHA256, 11), f"{SHA256} goes on after the 11 bytes it should have"),
-        ([DATA], expecting(SHA256, 13), f"{SHA256} ended after 12 of 13 bytes"),
+        ([DATA[:5]], (SHA256, 12), f"{SHA256} ended after 5 of 12 bytes"),
+        ([], (SHA256, 12), f"{SHA256} ended after 0 of 12 bytes"),
+        ([DATA, b"!"], (SHA256, 12), f"{SHA256} goes on after the 12 bytes it should have"),
+        ([DATA], (SHA256, 11), f"{SHA256} goes on after the 11 bytes it should have"),
+        ([DATA], (SHA256, 13), f"{SHA256} ended after 12 of 13 bytes"),
         (
             [b"other conten"],
-            expecting(SHA256, 12),
+            (SHA256, 12),
             f"{SHA256} was asked for, but what came has the digest {hashlib.sha256(b'other conten').hexdigest()}",
         ),
         (
             [b"other conten"],
-            expecting(SHA512, 12),
+            (SHA512, 12),
             f"{SHA512} was asked for, but what came has the digest {hashlib.sha512(b'other conten').hexdigest()}",
         ),
     ],
     ids=["short", "nothing", "long", "longer than said", "shorter than said", "other bytes", "other bytes, sha512"],
 )
 def test_nothing_is_kept_of_wrong_content(
-    store: BlobStore, chunks: list[bytes], expected: Descriptor, message: str
+    store: BlobStore, chunks: list[bytes], expected: tuple[Digest, int], message: str
 ) -> None:
     with pytest.raises(ContentError) as caught:
-        store.put(chunks, expected)
+        store.put(chunks, *expected)
     assert str(caught.value) == message
     assert files(store) == set()
 
@@ -93,7 +83,7 @@ def test_an_endless_blob_is_read_no_further_than_its_size(store: BlobStore) -> N
             yield b"x" * 10
 
     with pytest.raises(ContentError):
-        store.put(endless(), expecting(SHA256, 25))
+        store.put(endless(), SHA256, 25)
     assert len(taken) == 3
 
 
@@ -103,7 +93,7 @@ def test_an_error_of_the_source_goes_on_and_nothing_is_kept(store: BlobStore) ->
         raise ConnectionResetError(104, "reset by peer")
 
     with pytest.raises(ConnectionResetError, match="reset by peer"):
-        store.put(broken(), expecting(SHA256, 12))
+        store.put(broken(), SHA256, 12)
     assert files(store) == set()
 
 
@@ -115,7 +105,7 @@ def test_a_blob_is_kept_only_as_it_was_promised(
     store = BlobStore(tmp_path_factory.mktemp("cache"))
     size = max(0, len(promised) + more)
     try:
-        kept = store.put([data], expecting(Digest.of(promised), size)).path.read_bytes()
+        kept = store.put([data], Digest.of(promised), size).path.read_bytes()
     except ContentError:
         assert data != promised or size != len(data)
         assert files(store) == set()
@@ -168,12 +158,12 @@ def test_what_is_not_there_is_not_found(store: BlobStore, digest: Digest) -> Non
 @pytest.mark.parametrize("digest", [SHA256, SHA512], ids=["sha256", "sha512"])
 @pytest.mark.parametrize("damage", [b"", DATA[:-1], DATA + b"\0", b"S" + DATA[1:]])
 def test_a_damaged_blob_is_dropped_and_can_be_put_again(store: BlobStore, digest: Digest, damage: bytes) -> None:
-    blob = store.put([DATA], expecting(digest, 12))
+    blob = store.put([DATA], digest, 12)
     spoil(blob.path, damage)
     assert store.find(digest) is None
     assert store.read(digest) is None
     assert files(store) == set()
-    assert store.put([DATA], expecting(digest, 12)) == store.find(digest)
+    assert store.put([DATA], digest, 12) == store.find(digest)
 
 
 @pytest.mark.parametrize("size", [0, 11, 13])
@@ -188,7 +178,7 @@ def test_a_blob_of_another_size_than_claimed_is_an_error_but_stays(store: BlobSt
 
 def test_putting_a_blob_again_repairs_it(store: BlobStore) -> None:
     spoil(store.add(DATA).path, b"damage")
-    store.put([DATA], expecting(SHA256, 12))
+    store.put([DATA], SHA256, 12)
     assert store.read(SHA256) == DATA
 
 
@@ -205,7 +195,7 @@ def test_threads_may_put_one_blob_at_once(store: BlobStore) -> None:
     def put(_number: int) -> StoredBlob:
         barrier.wait()
         chunks = (data[start : start + 8192] for start in range(0, len(data), 8192))
-        return store.put(chunks, expecting(digest, len(data)))
+        return store.put(chunks, digest, len(data))
 
     with ThreadPoolExecutor(8) as pool:
         blobs = list(pool.map(put, range(8)))
@@ -227,6 +217,12 @@ def test_a_damaged_fact_is_forgotten(store: BlobStore, damage: bytes) -> None:
     store.remember("kind", "key", {"a": 1})
     spoil(store.folder / "facts" / "kind" / "key.json", damage)
     assert store.recall("kind", "key") is None
+
+
+@pytest.mark.parametrize("value", [None, 5, "text", [], ["a"], {}, {"a": "text"}, {"a": None}])
+def test_a_fact_of_another_form_is_forgotten(store: BlobStore, value: Any) -> None:
+    store.remember("kind", "key", value)
+    assert store.recall("kind", "key", lambda fact: fact["a"]["b"].lower()) is None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="locks are POSIX")
@@ -253,7 +249,7 @@ def test_a_cache_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_says_what_to_do(store: BlobStore) -> None:
     (store.folder / "blobs").write_bytes(b"in the way")
     with pytest.raises(OutputError) as caught:
-        store.put([DATA], expecting(SHA256, 12))
+        store.put([DATA], SHA256, 12)
     assert str(caught.value).startswith(f"cannot write to the cache {store.folder}: ")
     assert files(store) == {"blobs"}
 

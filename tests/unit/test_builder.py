@@ -12,6 +12,7 @@ import pytest
 
 from demo.base import Layer, digest, image
 from hatch_oci.builder import OCIBuilder
+from hatch_oci.config import wheel_builder
 from tests.unit.bases import AMD64
 from tests.unit.filesystems import GLIBC_LOADER, Member, elf, file, folder, glibc, link, tar_of
 from tests.unit.projects import builder_of
@@ -165,7 +166,7 @@ def test_no_entry_is_written_for_a_folder_of_the_base(project: Path) -> None:
     made = build(builder_of(project, table))
     manifest, config = read(made)
     assert [names(made, layer) for layer in manifest["layers"][1:]] == [
-        ["lib/app", "lib/app/page.html"],
+        ["usr/lib/app", "usr/lib/app/page.html"],
         ["tmp/page.html"],
     ]
     assert config["config"]["Cmd"] == ["python3"]
@@ -212,7 +213,7 @@ def test_a_prebuilt_wheel_is_taken(project: Path) -> None:
     builder = builder_of(project, 'base-image = "oci:base"\nwheel = "dist/*.whl"', more=f"{SCRIPT}\n{WHEEL}")
     with pytest.raises(SystemExit):
         build(builder)
-    list(builder._wheel_builder().build(directory=str(project / "dist"), versions=["standard"]))
+    list(wheel_builder(builder).build(directory=str(project / "dist"), versions=["standard"]))
     (project / "src").rename(project / "gone")
     manifest, _ = read(build(builder))
     assert len(manifest["layers"]) == 3
@@ -230,6 +231,53 @@ def test_clean_removes_layouts_and_records_and_nothing_else(project: Path) -> No
         "my_app-extra-1.0.oci.json",
         "other-1.0.oci.json",
     ]
+
+
+def test_clean_takes_a_symlink_in_the_place_of_a_layout_away(project: Path) -> None:
+    (project / "dist").mkdir()
+    (project / "dist" / "my_app-1.0.oci").symlink_to(project / "static")
+    list(builder_of(project, 'base-image = "scratch"\nwheel = false').build(clean_only=True))
+    assert list((project / "dist").iterdir()) == []
+    assert (project / "static" / "page.html").is_file()
+
+
+@pytest.mark.parametrize("directory", [None, "out", "."])
+def test_no_image_holds_the_one_that_was_built_before(project: Path, directory: str | None) -> None:
+    builder = builder_of(
+        project, 'base-image = "scratch"\nwheel = false\ncopy = [{from = ".", to = "/srv", exclude = ["notes"]}]'
+    )
+    (project / "dist").mkdir()
+    (project / "dist" / "my_app-1.0.oci.json").touch()
+    (project / "sub").mkdir()
+    (project / "sub" / "my_app-1.0.oci").touch()
+    (project / "notes").touch()
+    where = None if directory is None else str(project / directory)
+    first, second = (read(Path(next(iter(builder.build(directory=where)))))[0] for _ in range(2))
+    assert first == second
+    made = (project / "dist" if where is None else Path(where)) / "my_app-1.2.3+local.1.oci"
+    assert names(made, first["layers"][0]) == [
+        "srv",
+        "srv/pyproject.toml",
+        *(f"srv/{name}" for name in ("src", "src/my_app", "src/my_app/__init__.py", "static", "static/page.html")),
+        *("srv/sub", "srv/sub/my_app-1.0.oci"),
+    ]
+
+
+def test_a_folder_of_the_build_directory_is_copied_where_from_names_it(project: Path) -> None:
+    table = (
+        'base-image = "scratch"\nwheel = false\ncopy = [{from = "dist", to = "/a"}, {from = "dist/site", to = "/b"}]'
+    )
+    builder = builder_of(project, table)
+    (project / "dist" / "site").mkdir(parents=True)
+    (project / "dist" / "site" / "page.html").touch()
+    (project / "dist" / "other-1.0.oci.json").touch()
+    for _ in range(2):
+        manifest, _ = read(build(builder))
+        made = project / "dist" / "my_app-1.2.3+local.1.oci"
+        assert [names(made, layer) for layer in manifest["layers"]] == [
+            ["a", "a/other-1.0.oci.json", "a/site", "a/site/page.html"],
+            ["b", "b/page.html"],
+        ]
 
 
 def test_a_base_without_python_says_where_was_looked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,30 +322,47 @@ def test_a_build_hook_that_is_not_installed_gets_advice(project: Path, capsys: p
     ]
 
 
-def test_global_hooks_run_for_the_wheel_alone(project: Path) -> None:
+HOOK = """
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+class Hook(BuildHookInterface):
+    def initialize(self, version, build_data):
+        build_data["shared_data"] = {"hook.txt": "share/hook.txt"}
+        with open("hook.txt", "a") as file:
+            file.write(self.target_name + " ")
+"""
+OWN, EVERYWHERE = "[tool.hatch.build.targets.oci.hooks.custom]", "[tool.hatch.build.hooks.custom]"
+
+
+@pytest.mark.parametrize(
+    ("wheel", "hook", "ran"),
+    [
+        ("true", EVERYWHERE, "wheel "),
+        ("true", OWN, "oci "),
+        ("true", f"{EVERYWHERE}\n{OWN}", "oci wheel "),
+        ("false", EVERYWHERE, "oci "),
+        ("false", OWN, "oci "),
+    ],
+)
+def test_the_projects_hooks_run_once(
+    wheel: str, hook: str, ran: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_base(project)
-    (project / "hatch_build.py").write_text(
-        "from hatchling.builders.hooks.plugin.interface import BuildHookInterface\n"
-        "class Hook(BuildHookInterface):\n"
-        "    def initialize(self, version, build_data):\n"
-        "        build_data['shared_data']['hook.txt'] = 'share/hook.txt'\n"
-        "        with open('hook.txt', 'a') as file:\n"
-        "            file.write(self.target_name)\n"
-    )
-    hook = "[tool.hatch.build.hooks.custom]"
-    builder = builder_of(project, 'base-image = "oci:base"', more=f"{SCRIPT}\n{WHEEL}\n{hook}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        made = build(builder)
-    assert (project / "hook.txt").read_text() == "wheel"
-    assert "app/.venv/share/hook.txt" in names(made, read(made)[0]["layers"][-1])
+    (project / "hatch_build.py").write_text(HOOK)
+    builder = builder_of(project, f'base-image = "oci:base"\nwheel = {wheel}', more=f"{SCRIPT}\n{WHEEL}\n{hook}")
+    monkeypatch.chdir(project)
+    made = build(builder)
+    assert (project / "hook.txt").read_text() == ran
+    in_wheel = "app/.venv/share/hook.txt" in names(made, read(made)[0]["layers"][-1])
+    assert in_wheel is ("wheel" in ran)
 
 
 def test_a_traceback_comes_with_v_only(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     builder = builder_of(project, 'base-image = "UPPER"\nwheel = false')
-    assert fails(builder, capsys)[0].startswith("not an image reference: 'UPPER'")
+    assert fails(builder, capsys)[0].startswith(
+        "Field `tool.hatch.build.targets.oci.base-image` is not an image reference: 'UPPER'"
+    )
     monkeypatch.setenv("HATCH_VERBOSE", "2")
     with pytest.raises(SystemExit):
         build(builder_of(project, 'base-image = "UPPER"\nwheel = false'))

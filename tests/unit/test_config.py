@@ -24,7 +24,11 @@ env = { VERSION = "{version}" }
 BRACES = "(a literal brace is written twice: {{ or }})"
 HOOKS = """
 [tool.hatch.build.hooks.everywhere]
+dependencies = ["for-everywhere"]
+[tool.hatch.build.targets.wheel.hooks.wheel]
+dependencies = ["for-the-wheel"]
 [tool.hatch.build.targets.oci.hooks.own]
+dependencies = ["for-oci"]
 [tool.hatch.build.targets.oci.hooks.off]
 enable-by-default = false
 """
@@ -74,17 +78,35 @@ def test_mistakes_are_told_with_the_full_name_of_the_field(tmp_path: Path) -> No
         _ = builder_of(tmp_path, 'prots = [1]\nuser = 1\ntags = ["{nope}"]\n').config.settings
     assert str(caught.value).splitlines()[:2] == [
         f"Field `{TABLE}.prots` is not known; did you mean `ports`?",
-        f"Field `{TABLE}.tags` cannot be formatted: Unknown context field `nope` {BRACES}",
+        f"Element #1 of field `{TABLE}.tags` cannot be formatted: Unknown context field `nope` {BRACES}",
     ]
     assert caught.value.mistakes[-1] == f"Field `{TABLE}.user` must be a string"
 
 
+def test_a_source_date_that_is_none_is_told_with_the_other_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(ConfigError) as caught:
+        _ = builder_of(tmp_path, "user = 1").config.settings
+    assert caught.value.mistakes == [
+        "The variable `SOURCE_DATE_EPOCH` must be a number of seconds since 1970",
+        f"Field `{TABLE}.user` must be a string",
+    ]
+
+
 @pytest.mark.parametrize(
-    ("table", "hooks"),
-    [("", {"own"}), ('wheel = "dist/*.whl"', {"own"}), ("wheel = false", {"everywhere", "own"})],
+    ("table", "needed"),
+    [
+        ("", {"for-everywhere", "for-oci", "for-the-wheel"}),
+        ('wheel = "dist/*.whl"', {"for-everywhere", "for-oci"}),
+        ("wheel = false", {"for-everywhere", "for-oci"}),
+    ],
 )
-def test_the_projects_hooks_run_once(tmp_path: Path, table: str, hooks: set[str]) -> None:
-    assert builder_of(tmp_path, table, more=HOOKS).config.hook_config.keys() == hooks
+def test_what_the_projects_hooks_need_is_installed_for_an_image_too(
+    tmp_path: Path, table: str, needed: set[str]
+) -> None:
+    assert set(builder_of(tmp_path, table, more=HOOKS).config.dependencies) == needed
 
 
 def test_without_metadata_an_image_has_title_and_version(tmp_path: Path) -> None:

@@ -83,7 +83,9 @@ def test_the_first_place_that_knows_the_registry_wins(home: Path, tmp_path: Path
     del environ["XDG_CONFIG_HOME"]
     assert source() == f"key r.example in {home_config}"
     Path(home_config).unlink()
-    assert find_credential("r.example", "team/app", environ) == Lookup(None, (), ())
+    assert find_credential("r.example", "team/app", environ) == Lookup(
+        None, ("HATCH_OCI_USER (which is for other.example)",), ()
+    )
 
 
 def test_where_was_looked_is_told_in_order(home: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_deadline_leaves_less_and_less_time() -> None:
     assert deadline.remaining(1) == 1
     assert 4 < deadline.remaining(60) <= 5
     for seconds in (0, -1):
-        with pytest.raises(httpcore.ReadTimeout, match="it takes too long"):
+        with pytest.raises(httpcore.ReadTimeout):
             Deadline.after(seconds).remaining(1)
 
 
@@ -55,14 +55,16 @@ def test_a_connection_is_held_to_the_deadline_of_its_block() -> None:
         port = int(server.address.rpartition(":")[2])
         stream = Dialler(None).connect_tcp("127.0.0.1", port, timeout=5)
         with closing(stream):
+            start = time.monotonic()
             with within(Deadline.after(0)):
                 for step in (
                     lambda: stream.read(1, 2),
                     lambda: stream.write(b"x", 2),
                     lambda: Dialler(None).connect_tcp("127.0.0.1", port, 2),
                 ):
-                    with pytest.raises(httpcore.ReadTimeout, match="it takes too long"):
+                    with pytest.raises(httpcore.ReadTimeout):
                         step()
+                assert time.monotonic() - start < 1
                 with within(Deadline.after(5)):
                     stream.write(b"GET /v2/ HTTP/1.1\r\n\r\n")
             assert stream.read(1, 5) == b"H"
@@ -106,6 +108,4 @@ def test_a_server_that_drips_is_ended_in_time(answer: Answer, is_blob: bool, ser
     ):
         got.read(10_000)
     assert 0.4 < time.monotonic() - start < 3
-    assert str(caught.value) in {
-        f"no answer from http://{server.address}: {reason}" for reason in ("it takes too long", "timed out")
-    }
+    assert str(caught.value) == f"no answer from http://{server.address}: it sends nothing any more, or too little"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import ast
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -193,6 +195,98 @@ def test_symlinks_that_lead_out_are_refused(name: str, target: str, project: Pat
     path.symlink_to(target)
     assert failure(ALL, project) == f"copy: the symlink {path} leads to {target}, out of what is copied; exclude it"
     assert f"srv/{name}" not in copied(replace(ALL, exclude=("link",)), project)
+
+
+def test_a_symlink_that_leads_out_through_another_is_refused(project: Path) -> None:
+    (project / "static/css/root").symlink_to("..")
+    (project / "static/sly").symlink_to("css/root/../secret")
+    assert failure(ALL, project) == (
+        f"copy: the symlink {project / 'static/sly'} leads to css/root/../secret, out of what is copied; exclude it"
+    )
+    (project / "static/sly").unlink()
+    (project / "static/fine").symlink_to("css/root/img")
+    assert copied(ALL, project)["srv/fine"].link == "css/root/img"
+
+
+def test_symlinks_that_lead_in_circles_are_copied_as_they_are(project: Path) -> None:
+    (project / "static/one").symlink_to("two")
+    (project / "static/two").symlink_to("./one")
+    assert copied(ALL, project)["srv/one"].link == "two"
+
+
+@pytest.mark.parametrize("source", ["link", "link/sub", "here/../link", "static/out.txt"])
+def test_a_source_that_a_symlink_leads_out_of_the_project_is_refused(source: str, project: Path) -> None:
+    outside = project.parent / "outside"
+    (outside / "sub").mkdir(parents=True)
+    (outside / "out.txt").touch()
+    (project / "here").mkdir()
+    (project / "link").symlink_to(outside)
+    (project / "static/out.txt").symlink_to(outside / "out.txt")
+    assert failure(Copy(source, "/srv"), project).startswith(
+        f"copy: {source} is, through a symlink, {(project / source).resolve()}, out of the project"
+    )
+
+
+def test_a_source_may_lie_outside_where_all_can_see_it(project: Path) -> None:
+    (project.parent / "shared").mkdir()
+    (project.parent / "shared/a").touch()
+    (project / "inner").symlink_to("static/css")
+    for source in ("../shared", str(project.parent / "shared")):
+        assert files(Copy(source, "/srv"), project) == ["srv/a"]
+    assert files(Copy("inner", "/srv"), project) == ["srv/print.css", "srv/style.css"]
+
+
+@pytest.mark.parametrize(("include", "exclude"), [(("*",), ()), ((), ("a",))])
+def test_patterns_for_a_file_are_not_taken_in_silence(
+    include: tuple[str, ...], exclude: tuple[str, ...], project: Path
+) -> None:
+    assert failure(Copy("static/run", "/srv", include, exclude), project) == (
+        "copy: include and exclude choose from a folder, but static/run is a file"
+    )
+
+
+def test_what_is_left_out_is_not_looked_into(project: Path) -> None:
+    real = project.resolve()
+    left_out = {real / "static/img", real / "static/run"}.__contains__
+    found = {entry.path for entry in copy_entries(ALL, project, left_out)}
+    assert found == {
+        "srv",
+        "srv/css",
+        "srv/css/print.css",
+        "srv/css/style.css",
+        "srv/empty",
+        "srv/.env",
+        "srv/index.html",
+    }
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from hatch_oci.layers.entry import complete
+from hatch_oci.layers.folder import Copy, copy_entries
+assert sys.getfilesystemencoding() == "ascii", sys.getfilesystemencoding()
+for source, include in (("st\\xe4tic", ("*.\\xe4",)), ("st\\xe4tic/\\xfc.\\xe4", ())):
+    for entry in complete(copy_entries(Copy(source, "/srv/", include), Path(sys.argv[1])), lambda _path: False):
+        print(ascii((entry.path, entry.link, b"".join(entry.content()) if entry.content else b"")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has other locales than UTF-8's")
+def test_the_locale_does_not_get_into_names(project: Path) -> None:
+    (project / "stätic").mkdir()
+    (project / "stätic/ü.ä").write_text("content")
+    (project / "stätic/link.ä").symlink_to("ü.ä")
+    env = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", ELSEWHERE, str(project)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert [ast.literal_eval(line) for line in done.stdout.splitlines()] == [
+        ("srv", "", b""),
+        ("srv/link.ä", "ü.ä", b""),
+        ("srv/ü.ä", "", b"content"),
+        ("srv", "", b""),
+        ("srv/ü.ä", "", b"content"),
+    ]
 
 
 def make_socket(path: Path) -> None:

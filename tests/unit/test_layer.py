@@ -26,11 +26,6 @@ GOLDEN_TAR = "0b9e6d6baf9456cedf49ebefbfea46f74f20f670b11c93b2f551f59469e07dde"
 GOLDEN_GZIP = "0940d1574696ac570f47660906c7280a56bd3a62dfee2dd98c2791d6f45fdf2c"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
-
-
 def fixed_entries() -> list[Entry]:
     return complete(
         [

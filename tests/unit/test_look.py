@@ -4,11 +4,11 @@ import gzip
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
-from hatch_oci.base.look import Contents, Folders, look_into
+from hatch_oci.base.look import Contents, look_into
+from hatch_oci.base.outline import Outline
 from hatch_oci.base.python import Libc, Python
 from hatch_oci.base.resolve import Base
 from hatch_oci.errors import ContentError
@@ -16,14 +16,21 @@ from hatch_oci.image.config import AddedLayer, ConfigEdit, edit_config, empty_co
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.platform import Platform
 from hatch_oci.store.blobs import BlobStore, StoredBlob
-from tests.unit.filesystems import GLIBC_LOADER, Member, debian, elf, file, folder, link, tar_of, whiteout
+from tests.unit.filesystems import (
+    GLIBC_LOADER,
+    Member,
+    debian,
+    elf,
+    fifo,
+    file,
+    folder,
+    hard_link,
+    link,
+    tar_of,
+    whiteout,
+)
 
 AMD64 = Platform("linux", "amd64")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
 
 
 def base_of(
@@ -51,60 +58,48 @@ def test_folders_and_python_are_found_in_all_layers(store: BlobStore) -> None:
     env = {"PATH": "/usr/local/bin", "PYTHON_VERSION": "3.13.2", "LANG": "C"}
     contents = look(store, [debian(), [file("srv/www/a")]], env)
     assert contents.python == Python("/usr/local/bin/python3.13", "3.13.2", False, Libc("glibc", 2, 36))
-    assert contents.folders.has("usr/local/bin")
-    assert contents.folders.has("srv/www")
+    assert contents.outline.is_folder("usr/local/bin")
+    assert contents.outline.is_folder("srv/www")
 
 
-@pytest.mark.parametrize(
-    ("path", "there"),
-    [
-        ("", True),
-        ("usr", True),
-        ("usr/lib", True),
-        ("lib", True),
-        ("lib/x", True),
-        ("usr/lib/x", True),
-        ("abs", True),
-        ("abs/x", True),
-        ("chain/x", True),
-        ("etc/up/lib/x", True),
-        ("usr/lib/x/file", False),
-        ("lib/x/file", False),
-        ("lib/y", False),
-        ("file", False),
-        ("file/x", False),
-        ("to-file", False),
-        ("dangling", False),
-        ("dangling/x", False),
-        ("gone", False),
-        ("loop", False),
-        ("nothing", False),
-    ],
-)
-def test_folders_are_told_through_links(path: str, there: bool, store: BlobStore) -> None:
+def test_the_outline_knows_folders_links_and_files(store: BlobStore) -> None:
     members = [
         file("usr/lib/x/file"),
         file("gone/file"),
         link("lib", "usr/lib"),
         link("abs", "/usr/lib"),
-        link("chain", "lib"),
-        link("etc/up", "../chain/.."),
+        link("etc/dangling", "../nowhere"),
         file("file"),
-        link("to-file", "file"),
-        link("dangling", "nowhere"),
-        link("loop", "loop"),
+        fifo("pipe"),
+        hard_link("hard", "file"),
     ]
     for _ in ("read", "remembered"):
-        assert look(store, [members, [whiteout("gone")]]).folders.has(path) is there
+        outline = look(store, [members, [whiteout("gone")]]).outline
+        assert outline == Outline(
+            {
+                "": {"lib": "usr/lib", "abs": "/usr/lib", "file": None, "pipe": None, "hard": None},
+                "usr": {},
+                "usr/lib": {},
+                "usr/lib/x": {"file": None},
+                "etc": {"dangling": "../nowhere"},
+            }
+        )
+        assert [outline.is_folder(path) for path in ("", "usr/lib/x", "lib", "file", "gone", "usr/l")] == [
+            *(True, True, False, False, False, False)
+        ]
+        assert [outline.is_file(path) for path in ("file", "pipe", "usr/lib/x/file", "lib", "usr", "", "no/no")] == [
+            *(True, True, True, False, False, False, False)
+        ]
+        assert [outline.link(path) for path in ("lib", "etc/dangling", "file", "usr", "")] == [
+            *("usr/lib", "../nowhere", None, None, None)
+        ]
 
 
 def test_a_base_without_layers_has_but_its_root(store: BlobStore) -> None:
     contents = look(store, [])
-    assert (contents.folders.has(""), contents.folders.has("usr")) == (True, False)
+    assert contents.outline == Outline() == Outline({"": {}})
     assert contents.python is None
     assert contents.problem.startswith("the base: no Python found on PATH (looked in /usr/local/sbin, ")
-    assert Folders().has("")
-    assert not Folders().has("usr")
 
 
 def test_a_base_without_python_tells_why_when_it_is_needed(store: BlobStore) -> None:
@@ -114,7 +109,7 @@ def test_a_base_without_python_tells_why_when_it_is_needed(store: BlobStore) -> 
         assert contents.problem == (
             'the base: no Python found on PATH (looked in /bin): set python = "/path/to/python3.X" or choose another'
         )
-        assert contents.folders.has("bin")
+        assert contents.outline.is_folder("bin")
 
 
 def test_what_was_seen_is_remembered_and_no_layer_is_read_again(store: BlobStore) -> None:
@@ -167,11 +162,31 @@ def test_names_that_are_not_utf8_do_not_matter(store: BlobStore) -> None:
     for _ in ("read", "remembered"):
         contents = look(store, [members])
         assert contents.python is not None
-        assert contents.folders.has("usr/local")
-        assert contents.folders.has("to")
+        assert contents.outline.is_folder("usr/local")
+        assert contents.outline.link("to") == name
 
 
-@pytest.mark.parametrize("damaged", [b"", b'{"folders": [', b"null", bytes(100), b"\xff"])
+def test_a_layer_that_lies_is_refused_though_an_honest_one_was_seen(store: BlobStore) -> None:
+    base, blobs = base_of(store, [debian()])
+    look_into(base, blobs, store, None, None)
+    lie = (store.add(gzip.compress(tar_of([folder("usr")]))),)
+    with pytest.raises(ContentError, match="unpacks to other bytes than its diff_id"):
+        look_into(base, lie, store, None, None)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *(b"", b'{"outline": [', b"null", bytes(100), b"\xff", b"5", b"[]", b"{}", b'"text"'),
+        b'{"outline": {"": {"a": 5}}, "python": null, "problem": ""}',
+        b'{"outline": {"": ["a"]}, "python": null, "problem": ""}',
+        b'{"outline": 5, "python": null, "problem": ""}',
+        b'{"outline": {"": {}}, "python": {"version": "3.13.1"}, "problem": ""}',
+        b'{"outline": {"": {}}, "python": 5, "problem": ""}',
+        b'{"outline": {"": {}}, "python": null}',
+        b"[" * 100_000,
+    ],
+)
 def test_a_memory_that_is_damaged_is_made_anew(damaged: bytes, store: BlobStore) -> None:
     first = look(store, [debian()])
     (fact,) = (path for path in store.folder.rglob("*.json") if path.is_file())

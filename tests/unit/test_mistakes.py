@@ -12,9 +12,14 @@ from hatch_oci.settings import _KEYS
 from tests.unit.projects import read_table
 
 BRACES = "(a literal brace is written twice: {{ or }})"
+UNKNOWN_FIELD = f"cannot be formatted: Unknown context field `nope` {BRACES}"
 PATH = "must be an absolute path in the image, without `..`"
+NO_REFERENCE = "not an image reference: 'Python'; write it like python:3.13-slim or ghcr.io/acme/app:1.0"
+NUL = "has a NUL byte, which nothing in an image may have"
 PORT = 'must be a port like 8080 or "53/udp"'
 REPOSITORY = "must be like ghcr.io/acme/app: lower case, without a tag or a scheme"
+SIGNAL = 'must be like "SIGTERM", or the number of a signal'
+USER = 'must be a name or a number, maybe with a group, like "app" or "1000:1000"'
 SHORT = "must be short and without spaces, since scripts name it in their first line"
 SEVERAL = "must hold one platform; several are not supported yet by this version"
 TIME = 'must be "now" or a time like "2026-01-31T12:00:00Z"'
@@ -32,6 +37,11 @@ def mistakes(values: dict[str, Any]) -> list[str]:
     [
         ("base-image", 5, "must be a string"),
         ("base-image", "", "must not be empty"),
+        (
+            "base-image",
+            "Python",
+            f"is {NO_REFERENCE}; it may also be oci:PATH[:TAG] or scratch",
+        ),
         ("platforms", [], SEVERAL),
         ("platforms", ["linux/amd64", "linux/arm64"], SEVERAL),
         ("platforms", ["amd64"], "holds what is not a platform: 'amd64'; write it like linux/amd64 or linux/arm/v7"),
@@ -44,6 +54,7 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         ("wheel", "", "must not be empty"),
         ("prefix", "app", f"{PATH}: 'app'"),
         ("prefix", "/my app", SHORT),
+        *(("prefix", text, "must not be the root: the venv needs a folder of its own") for text in ("/", "//", "/./")),
         ("prefix", "/" + "x" * 114, SHORT),
         ("entrypoint", 5, "must be an array or a string"),
         ("entrypoint", {"a": "b"}, "must be an array or a string"),
@@ -52,12 +63,13 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         ("cmd", "", "must not be empty"),
         ("env", [], "must be a table"),
         ("platforms", "linux/amd64", "must be an array"),
-        ("platforms", ["{nope}"], f"cannot be formatted: Unknown context field `nope` {BRACES}"),
         ("tags", "latest", "must be an array"),
         ("ports", 8080, "must be an array"),
         ("labels", "a=b", "must be a table"),
         ("annotations", ["a"], "must be a table"),
         ("user", 1000, "must be a string"),
+        *(("user", text, USER) for text in ("a b", ":", "1000:", ":1000", "a:b:c", "-u", "a/b", "ä")),
+        *(("stop-signal", text, SIGNAL) for text in ("TERM", "sigterm", "SIG", "0", "65", "-9", "SIGTERM ")),
         ("working-dir", "srv", f"{PATH}: 'srv'"),
         ("stop-signal", 15, "must be a string"),
         *(
@@ -74,7 +86,7 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         ("created", datetime(2026, 1, 31, tzinfo=UTC), "must be a string"),
         ("compression", "zstd", "must be one of: gzip, none"),
         ("python", "python3", f"{PATH}: 'python3'"),
-        ("python", "/usr/bin/py\0thon", f"{PATH}: '/usr/bin/py\\x00thon'"),
+        ("python", "/usr/bin/py\0thon", NUL),
         ("libc", "uclibc 1.0", 'must be like "glibc 2.36" or "musl 1.2"'),
         ("libc", "glibc", 'must be like "glibc 2.36" or "musl 1.2"'),
         ("lock", "auto", "is not supported yet by this version of hatch-oci-image"),
@@ -86,9 +98,9 @@ def test_a_mistake_is_told(key: str, value: object, problem: str) -> None:
     assert mistakes({key: value}) == [f"Field `t.{key}` {problem}"]
 
 
-@pytest.mark.parametrize("name", ["A=B", "", "A\0", "=A"])
+@pytest.mark.parametrize("name", ["A=B", "", "=A"])
 def test_a_variable_whose_name_is_none_is_told(name: str) -> None:
-    assert mistakes({"env": {"B": "", name: "x"}}) == [f"Field `t.env.{name}` is no variable's name and value"]
+    assert mistakes({"env": {"B": "", name: "x"}}) == [f"Field `t.env.{name}` is no variable's name"]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +113,7 @@ def test_a_variable_whose_name_is_none_is_told(name: str) -> None:
         ("volumes", ["/a"], "must be a string"),
         ("entrypoint", None, "must be a string"),
         ("copy", "static", "must be a table"),
+        ("platforms", "{nope}", UNKNOWN_FIELD),
     ],
 )
 def test_an_element_that_is_wrong_is_told_once(key: str, value: object, problem: str) -> None:
@@ -170,3 +183,46 @@ def test_any_table_gives_settings_or_mistakes(values: dict[str, Any]) -> None:
         assert all("t." in mistake for mistake in found)
     else:
         assert settings.tags
+
+
+@pytest.mark.parametrize("key", ["include", "exclude", "packages", "force-include", "sources", "ignore-vcs"])
+def test_a_key_that_chooses_files_of_the_wheel_is_not_taken_in_silence(key: str) -> None:
+    (line,) = mistakes({key: ["a"]})
+    assert line == (
+        f"Field `t.{key}` does nothing for an image: write it in [tool.hatch.build.targets.wheel]; "
+        "`copy` is for files beside the wheel"
+    )
+
+
+@pytest.mark.parametrize("key", ["labels", "annotations", "env"])
+def test_no_nul_byte_gets_into_the_image(key: str) -> None:
+    assert mistakes({key: {"a": "x\0", "b\0": "x"}}) == [
+        f"Field `t.{key}.a` {NUL}",
+        f"Field `t.{key}.b\0` has a NUL byte in its name",
+    ]
+
+
+@pytest.mark.parametrize("name", ["docker-archive:base.tar", "oci-archive:base.tar:1", "docker-archive:/a/b.tar"])
+def test_an_archive_as_a_base_is_not_looked_for_in_a_registry(name: str) -> None:
+    (line,) = mistakes({"base-image": name})
+    assert line == (
+        f"Field `t.base-image` is not supported yet by this version of hatch-oci-image: {name!r}, an archive"
+    )
+
+
+@pytest.mark.parametrize("name", ["docker://python:3.13-slim", "docker:python:3.13", "docker:ghcr.io/acme/app"])
+def test_a_base_with_dockers_scheme_is_told_to_go_without(name: str) -> None:
+    (line,) = mistakes({"base-image": name})
+    assert line.startswith(f"Field `t.base-image` is not an image reference: {name!r}")
+    assert line.endswith("; write it without `docker:`")
+
+
+@pytest.mark.parametrize("name", ["docker:27-dind", "docker:27@sha256:" + "0" * 64, "docker:5000/app", "docker"])
+def test_an_image_or_a_registry_may_be_called_docker(name: str) -> None:
+    assert read_table({"base-image": name}).base_image == name
+
+
+def test_each_element_that_cannot_be_formatted_is_told() -> None:
+    assert mistakes({"tags": ["{nope}", "1", "{nope}"], "base-image": "UPPER"})[1:] == [
+        f"Element #{number} of field `t.tags` {UNKNOWN_FIELD}" for number in (1, 3)
+    ]

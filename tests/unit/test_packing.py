@@ -3,13 +3,15 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hatch_oci.base.outline import Outline
 from hatch_oci.errors import SourceError
 from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.wheel import open_wheel
@@ -18,7 +20,7 @@ from hatch_oci.store.blobs import BlobStore
 from tests.unit.projects import read_table
 from tests.unit.wheels import INFO, MODULE, SITE, VENV, write_wheel
 
-BASE = frozenset({"", "app", "usr", "usr/lib", "lib", "etc", "tmp"})
+BASE = Outline({"": {"lib": "usr/lib"}, "app": {}, "usr": {}, "usr/lib": {}, "etc": {}, "tmp": {}})
 
 
 @pytest.fixture
@@ -28,11 +30,6 @@ def project(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     return tmp_path / "project"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
 
 
 @contextmanager
@@ -46,9 +43,9 @@ def pack(
     project: Path,
     copies: list[dict[str, Any]],
     app: App | None = None,
-    has_folder: Callable[[str], bool] = BASE.__contains__,
+    base: Outline = BASE,
 ) -> list[Layer]:
-    return list(pack_layers(read_table({"copy": copies}), project, app, has_folder, store))
+    return list(pack_layers(read_table({"copy": copies}), project, app, base, store))
 
 
 def names(layer: Layer, store: BlobStore) -> list[str]:
@@ -104,7 +101,7 @@ def test_without_a_wheel_there_is_no_venv(project: Path, store: BlobStore) -> No
 def test_on_scratch_every_folder_is_written_once(project: Path, store: BlobStore) -> None:
     copies = [{"from": "static", "to": "/srv/a"}, {"from": "static", "to": "/srv/b"}]
     with app_of(project) as app:
-        layers = pack(store, project, copies, app, lambda path: path == "")
+        layers = pack(store, project, copies, app, Outline())
     written = [name for layer in layers for name in names(layer, store)]
     assert {"app", "srv", "srv/a", "srv/b"} <= set(written)
     assert len(written) == len(set(written))
@@ -122,7 +119,7 @@ def test_layers_do_not_depend_on_each_others_content(project: Path, store: BlobS
 
 def test_compression_is_what_was_asked_for(project: Path, store: BlobStore) -> None:
     settings = read_table({"copy": [{"from": "static", "to": "/srv"}], "compression": "none"})
-    (layer,) = pack_layers(settings, project, None, BASE.__contains__, store)
+    (layer,) = pack_layers(settings, project, None, BASE, store)
     assert layer.descriptor.media_type == "application/vnd.oci.image.layer.v1.tar"
     assert layer.descriptor.digest == layer.diff_id
 
@@ -136,7 +133,7 @@ def test_compression_is_what_was_asked_for(project: Path, store: BlobStore) -> N
         ),
         (
             [{"from": "static", "to": "/srv"}, {"from": "static", "to": "/srv/a.css"}],
-            "files /srv and files /srv/a.css both want the path /srv/a.css",
+            "files /srv/a.css: /srv/a.css is a file from files /srv, not a folder",
         ),
         (
             [{"from": "static", "to": "/srv/x"}, {"from": "conf/app.toml", "to": "/srv"}],
@@ -159,9 +156,8 @@ def test_two_copies_that_want_one_path_are_refused(
     [
         ("/app/.venv/pyvenv.cfg", "venv /app/.venv and files /app/.venv/pyvenv.cfg both want the path "),
         ("/app/.venv/bin/python", "venv /app/.venv and files /app/.venv/bin/python both want the path "),
-        ("/app/.venv/lib64/x", "venv /app/.venv and files /app/.venv/lib64/x both want the path /app/.venv/lib64"),
         (f"/{SITE}/demo/__init__.py", f"files /{SITE}/demo/__init__.py and wheel demo 1.0 both want the path "),
-        (f"/{SITE}/demo", f"files /{SITE}/demo and wheel demo 1.0 both want the path /{SITE}/demo"),
+        (f"/{SITE}/demo", f"wheel demo 1.0: /{SITE}/demo is a file from files /{SITE}/demo, not a folder"),
     ],
 )
 def test_a_copy_that_gets_in_the_way_of_the_app_is_refused(
@@ -169,6 +165,58 @@ def test_a_copy_that_gets_in_the_way_of_the_app_is_refused(
 ) -> None:
     with app_of(project) as app:
         assert failure(store, project, [{"from": "conf/app.toml", "to": target}], app).startswith(problem)
+
+
+def test_a_copy_through_the_venvs_own_symlink_lies_where_that_leads(project: Path, store: BlobStore) -> None:
+    with app_of(project) as app:
+        layers = pack(store, project, [{"from": "conf/app.toml", "to": "/app/.venv/lib64/x"}], app)
+    assert names(layers[1], store) == ["app/.venv/lib/x"]
+
+
+PYTHON = {"python3.13": None, "python3": "python3.13"}
+
+
+@pytest.mark.parametrize("links", [{}, {"usr/local": {"bin": "/opt/bin"}}])
+def test_a_prefix_over_the_bases_own_python_is_refused(
+    links: dict[str, dict[str, str | None]], project: Path, store: BlobStore
+) -> None:
+    folder = "opt/bin" if links else "usr/local/bin"
+    base = Outline({"": {}, "opt": {}, "usr": {}, "usr/local": {}, **links, folder: PYTHON})
+    venv = replace(VENV, prefix="/usr/local", python=f"/{folder}/python3.13")
+    with app_of(project) as app, pytest.raises(SourceError) as caught:
+        pack(store, project, [], replace(app, venv=venv), base)
+    assert str(caught.value) == (
+        f"prefix = '/usr/local' is where the base has its own Python, /{folder}/python3.13: choose another folder"
+    )
+
+
+def test_a_venv_of_the_base_may_be_built_over(project: Path, store: BlobStore) -> None:
+    venv: dict[str, dict[str, str | None]] = {
+        "app/.venv": {"lib64": "lib", "pyvenv.cfg": None},
+        "app/.venv/bin": {"python": "/usr/bin/python3", "python3": "python", "python3.13": "python"},
+        "app/.venv/lib": {},
+    }
+    with app_of(project) as app:
+        layers = pack(store, project, [], app, Outline({"": {}, "app": {}, **venv}))
+    assert {"app/.venv/lib64", "app/.venv/bin/python", "app/.venv/pyvenv.cfg"} < set(names(layers[0], store))
+    with app_of(project) as app, pytest.raises(SourceError) as caught:
+        pack(store, project, [], app, Outline({"": {}, "app": {}, "app/.venv": {}, "app/.venv/lib64": {}}))
+    assert str(caught.value) == "venv /app/.venv would replace /app/.venv/lib64, which is a folder of the base"
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({"demo/.wh.a": b""}, f"cannot pack '{SITE}/demo/.wh.a': in a layer, names that begin with .wh. delete files"),
+        ({"a/b.py": b"", "demo-1.0.data/purelib/a/b.py": b""}, f"two files of one layer want the path /{SITE}/a/b.py"),
+        ({"a": b"", "a/b.py": b""}, f"/{SITE}/a would be both a file and the folder of /{SITE}/a/b.py"),
+    ],
+)
+def test_what_is_wrong_with_a_wheels_members_names_the_wheel(
+    files: dict[str, bytes], problem: str, project: Path, store: BlobStore
+) -> None:
+    with app_of(project, files=files) as app:
+        assert failure(store, project, [], app) == f"wheel demo 1.0: {problem}"
 
 
 def test_a_copy_may_go_into_the_venv(project: Path, store: BlobStore) -> None:
@@ -182,14 +230,14 @@ def test_no_folder_of_the_base_is_written_again(project: Path, store: BlobStore)
     (project / "static/lib/x.so").touch()
     (project / "static/tmp").mkdir()
     (layer,) = pack(store, project, [{"from": "static", "to": "/"}])
-    assert names(layer, store) == ["a.css", "lib/x.so", "sub", "sub/b.css"]
+    assert names(layer, store) == ["a.css", "sub", "sub/b.css", "usr/lib/x.so"]
 
 
 @pytest.mark.parametrize("target", ["/etc", "/lib", "/app"])
 def test_no_file_replaces_a_folder_of_the_base(target: str, project: Path, store: BlobStore) -> None:
     assert target in failure(store, project, [{"from": "conf/app.toml", "to": target}])
     (layer,) = pack(store, project, [{"from": "conf/app.toml", "to": f"{target}/"}])
-    assert names(layer, store) == [f"{target[1:]}/app.toml"]
+    assert names(layer, store) == [f"{target[1:].replace('lib', 'usr/lib')}/app.toml"]
 
 
 def test_where_files_came_from_is_not_in_the_layer(project: Path, store: BlobStore) -> None:

@@ -24,11 +24,6 @@ SILENT = Reporter(info=lambda _line: None, warn=lambda _line: None)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
-
-
-@pytest.fixture
 def small() -> Image:
     return small_image()
 
@@ -225,7 +220,7 @@ def test_scratch_is_a_base_without_layers(store: BlobStore) -> None:
 
 
 def test_a_reference_that_cannot_be_read_says_what_else_there_is(store: BlobStore) -> None:
-    with pytest.raises(OCIError, match=r"not an image reference: 'Python'.*\nbase-image may also be oci:PATH"):
+    with pytest.raises(OCIError, match=r"not an image reference: 'Python'.*; it may also be oci:PATH"):
         resolve_with("Python", store)
 
 
@@ -254,3 +249,12 @@ def test_the_first_failure_ends_the_other_downloads(registry: Registry, small: I
             fetch_layers(base, store, SILENT)
     assert list((store.folder / "incoming").iterdir()) == []
     assert ended in ([], ["cut"])
+
+
+@pytest.mark.parametrize("damaged", ["5", "{}", '{"digest": "x", "media-type": "y"}', '{"digest": null}'])
+def test_a_tag_whose_memory_is_damaged_is_asked_for_again(registry: Registry, store: BlobStore, damaged: str) -> None:
+    first = resolve_with(f"{registry.address}/app:1", store)
+    (fact,) = (store.folder / "facts" / "tags").iterdir()
+    fact.chmod(0o644)
+    fact.write_text(damaged)
+    assert resolve_with(f"{registry.address}/app:1", store).digest == first.digest

@@ -72,10 +72,13 @@ def test_an_empty_table_gives_the_defaults() -> None:
         ("volumes", ["/data", "/var//log/"], "volumes", ("/data", "/var/log")),
         ("labels", {"a.b": "ü"}, "labels", {"a.b": "ü"}),
         ("annotations", {"a.b": "{version}"}, "annotations", {"a.b": "1.2+x"}),
-        ("user", "1000:1000", "user", "1000:1000"),
+        *(
+            ("user", text, "user", text)
+            for text in ("1000:1000", "0", "app", "www-data:www-data", "_apt:0", "a.b", "vm$")
+        ),
         ("working-dir", "/srv/", "working_dir", "/srv"),
         ("working-dir", "/", "working_dir", "/"),
-        ("stop-signal", "SIGINT", "stop_signal", "SIGINT"),
+        *(("stop-signal", text, "stop_signal", text) for text in ("SIGINT", "SIGRTMIN+3", "SIGUSR1", "9", "64")),
         ("created", "2026-01-31T12:00:00Z", "created", "2026-01-31T12:00:00Z"),
         ("created", "2026-01-31t12:00:00.123456789+01:00", "created", "2026-01-31T12:00:00.123456789+01:00"),
         ("compression", "none", "compression", "none"),
@@ -105,7 +108,7 @@ def test_a_copy_is_read(values: dict[str, object], expected: Copy) -> None:
     assert read({"copy": [{"from": "a", "to": "/to", **values}]}).copies == (expected,)
 
 
-@pytest.mark.parametrize("key", ["directory", "dependencies", "hooks", "versions", "include", "force-include"])
+@pytest.mark.parametrize("key", ["directory", "dependencies", "hooks", "versions", "require-runtime-dependencies"])
 def test_what_hatch_itself_reads_is_no_mistake(key: str) -> None:
     assert read({key: object()}) == read({})
 
@@ -145,3 +148,7 @@ def test_now_is_now() -> None:
     created = read({"created": "now"}).created
     assert created.endswith("Z")
     assert before <= datetime.fromisoformat(created) <= datetime.now(UTC)
+
+
+def test_the_epoch_of_a_version_makes_a_tag() -> None:
+    assert read({}, Project("my-app", "1!2.0+local", SpecifierSet(""), 0)).tags == ("1-2.0-local",)

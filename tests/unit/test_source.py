@@ -39,11 +39,6 @@ def layout(folder: Path, *entries: tuple[bytes, str | None], images: tuple[Image
     return folder
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
-
-
 def test_the_only_image_of_a_layout_needs_no_tag(tmp_path: Path, store: BlobStore) -> None:
     small = small_image()
     layout(tmp_path / "base", (small.manifest, None), images=(small,))

@@ -92,7 +92,7 @@ def test_a_text_that_cannot_be_formatted_is_a_mistake(text: str, problem: str) -
     it.texts("list")
     it.text_table("table")
     assert it.mistakes[0] == f"Field `tool.x.key` cannot be formatted: {problem} {BRACES}"
-    assert f"Field `tool.x.list` cannot be formatted: {problem} {BRACES}" in it.mistakes
+    assert f"Element #2 of field `tool.x.list` cannot be formatted: {problem} {BRACES}" in it.mistakes
     assert f"Field `tool.x.table.A` cannot be formatted: {problem} {BRACES}" in it.mistakes
 
 

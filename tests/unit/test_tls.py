@@ -59,7 +59,7 @@ def message(server: Registry, host: str = "127.0.0.1") -> str:
 def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(server: Registry) -> None:
     assert message(server) == (
         f"the certificate of https://{server.address} is not trusted: unable to get local issuer certificate\n"
-        "If it is right, name its authority in SSL_CERT_FILE, or put it into "
+        "If the server is right, name its authority in SSL_CERT_FILE, or put it into "
         f"~/.config/containers/certs.d/{server.address}/ca.crt"
     )
     assert server.log == []
@@ -127,9 +127,10 @@ def test_a_client_shows_the_certificate_that_the_folder_holds(authority: trustme
     with serve_tls(authority, clients) as server:
         folder = certs_d(home, server.address)
         authority.cert_pem.write_to_path(str(folder / "ca.crt"))
-        with pytest.raises(RegistryError) as caught:
-            ask(server)
-        assert str(caught.value).startswith(f"no answer from https://{server.address}: ")
+        assert message(server) == (
+            f"https://{server.address} does not accept this client's certificate, or wants one: "
+            f"put it into ~/.config/containers/certs.d/{server.address}, as client.cert and client.key"
+        )
         assert server.log == []
         write_client(clients, folder / "me.cert", folder / "me.key")
         assert ask(server) == 200
@@ -235,7 +236,7 @@ def test_a_server_that_says_nothing_is_ended_in_time() -> None:
         start = time.monotonic()
         with (
             closing(Transport(patience=patience)) as transport,
-            pytest.raises(UnreachableError, match=f"^no answer from https://{address}: .*timed out$"),
+            pytest.raises(UnreachableError, match=f"^no answer from https://{address}: the connection takes too long$"),
             transport.open(Request("GET", f"https://{address}/v2/")),
         ):
             pass

@@ -1,0 +1,40 @@
+"""Which Python packages a base brings along, by the names of their folders (the recording installed projects spec)."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from packaging.utils import canonicalize_name
+
+from hatch_oci.base.python import Python
+from hatch_oci.base.tree import Tree
+
+_INFO = re.compile(
+    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)-(?P<version>[^-]+?)(?:-py[\d.]+)?\.(?:dist|egg)-info"
+)
+
+
+def find_packages(tree: Tree, python: Python) -> dict[str, str]:
+    """Return the versions of the packages that `python` can import, by their normalised names."""
+    found: dict[str, str] = {}
+    for folder in _folders(python):
+        there = tree.find(folder)
+        for name in sorted(there[1].children) if there else ():
+            if match := _INFO.fullmatch(name):
+                # The first folder on sys.path wins.
+                found.setdefault(canonicalize_name(match["name"]), match["version"])
+    return found
+
+
+def _folders(python: Python) -> list[str]:
+    """Return where packages lie for an interpreter; Debian's own lie elsewhere than everybody's."""
+    prefix = posixpath.dirname(posixpath.dirname(python.executable))
+    library = python.binary_name
+    return [
+        f"/usr/local/lib/{library}/dist-packages" if prefix == "/usr" else f"{prefix}/lib/{library}/dist-packages",
+        f"{prefix}/lib/{library}/site-packages",
+        f"{prefix}/lib64/{library}/site-packages",
+        f"{prefix}/lib/python3/dist-packages",
+        f"{prefix}/lib/{library}/dist-packages",
+    ]

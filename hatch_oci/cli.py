@@ -1,0 +1,84 @@
+"""The command line: what there is to do beside building."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from hatch_oci.config import registry_options
+from hatch_oci.errors import OCIError
+from hatch_oci.image.platform import Platform
+from hatch_oci.inspection import inspect
+from hatch_oci.registry.transport import Transport
+from hatch_oci.report import Reporter
+from hatch_oci.store.blobs import BlobStore, cache_folder
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks for; return the exit code: 0, 1 after an error, 2 for wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        _inspect(options)
+    except OCIError as error:
+        _complain(str(error), options.verbose)
+    except OSError as error:
+        _complain(f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error), options.verbose)
+    except KeyboardInterrupt:
+        return 130
+    else:
+        return 0
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hatch_oci", description="Container images of Python projects.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    inspect_parser = commands.add_parser(
+        "inspect",
+        help="tell what an image is, and how it is reached",
+        description="Tell what an image is, which Python it holds, and how it is reached. The keys about registries in "
+        "the pyproject.toml of this folder hold here, too.",
+    )
+    inspect_parser.add_argument("reference", help="like python:3.13-slim, ghcr.io/acme/app@sha256:…, or oci:PATH[:TAG]")
+    inspect_parser.add_argument("--platform", default="linux/amd64", help="which image of several (%(default)s)")
+    inspect_parser.add_argument("--json", action="store_true", help="print JSON")
+    inspect_parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
+    inspect_parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
+    return parser
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    reporter = _reporter(options)
+    root = Path.cwd()
+    with closing(Transport(registry_options(root), reporter)) as transport:
+        platform = Platform.parse(options.platform)
+        found = inspect(options.reference, platform, root, BlobStore(cache_folder()), transport)
+    text = json.dumps(found.to_json(), indent=2, ensure_ascii=False) if options.json else found.to_text()
+    # Whatever the terminal's encoding, a label of somebody's image must not end in a traceback.
+    print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding))
+
+
+def _reporter(options: argparse.Namespace) -> Reporter:
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    def say_nothing(_text: str) -> None:
+        pass
+
+    return Reporter(
+        info=say_nothing if options.quiet else tell,
+        warn=say_nothing if options.quiet > 1 else lambda text: tell(f"Warning: {text}"),
+        debug=tell if options.verbose else say_nothing,
+        live=not options.quiet and sys.stderr.isatty(),
+    )
+
+
+def _complain(message: str, verbose: int) -> None:
+    if verbose:
+        traceback.print_exc()
+    print(f"Error: {message}", file=sys.stderr)

@@ -1,0 +1,34 @@
+"""Layers that are made of the same parts as once before, and so need not be made again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from hatch_oci.image.descriptor import Descriptor
+from hatch_oci.image.digest import Digest
+from hatch_oci.image.document import encode_json
+from hatch_oci.layers.compress import BACKEND
+from hatch_oci.layers.entry import Entry
+from hatch_oci.layers.layer import Layer, write_layer
+from hatch_oci.store.blobs import BlobStore
+
+_FORMAT = 1
+"""Raised when the same parts make other bytes."""
+
+
+def cached_layer(
+    parts: Sequence[Any], summary: str, compression: str, make: Callable[[], Iterable[Entry]], store: BlobStore
+) -> Layer:
+    """Return the layer that `make` gives the entries of, which depend on `parts` (as JSON) and on nothing else."""
+    key = hashlib.sha256(encode_json([_FORMAT, BACKEND, compression, list(parts)])).hexdigest()
+    known = store.recall("layers", key)
+    if isinstance(known, dict):
+        digest, diff_id = Digest.parse(known["digest"]), Digest.parse(known["diff-id"])
+        if blob := store.find(digest):
+            return Layer(Descriptor(known["media-type"], digest, blob.size), diff_id, summary)
+    layer = write_layer(make(), summary, compression, store)
+    fields = {"digest": str(layer.descriptor.digest), "diff-id": str(layer.diff_id)}
+    store.remember("layers", key, {**fields, "media-type": layer.descriptor.media_type})
+    return layer

@@ -1,0 +1,89 @@
+"""The dependencies of a project for one target: wheels in the store that are known to fit together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from hatch_oci.errors import LockError
+from hatch_oci.image.document import encode_json
+from hatch_oci.layers.venv import Venv, installed_files
+from hatch_oci.layers.wheel import Wheel, open_wheel
+from hatch_oci.lock.build import build_sdist
+from hatch_oci.lock.facts import WheelFacts, facts_of
+from hatch_oci.lock.fetch import fetch_pinned
+from hatch_oci.lock.lockfile import Lock
+from hatch_oci.lock.selection import Pinned
+from hatch_oci.registry.transport import Transport
+from hatch_oci.store.blobs import BlobStore, StoredBlob
+
+_FORMAT = 1
+"""Raised when the check for clashes changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A wheel that goes into the image."""
+
+    facts: WheelFacts
+    filename: str
+    blob: StoredBlob
+    upload_time: datetime | None
+
+    @contextmanager
+    def opened(self) -> Iterator[Wheel]:
+        """Open the wheel."""
+        with open_wheel(self.blob.path, self.filename) as wheel:
+            yield wheel
+
+
+def gather(pinned: Sequence[Pinned], lock: Lock, store: BlobStore, transport: Transport) -> list[Dependency]:
+    """Return what a lock pins as wheels in the store: fetched, or built of their sources where that is allowed."""
+    blobs = fetch_pinned(pinned, lock.folder, store, transport, transport.reporter)
+    found = []
+    for one in pinned:
+        filename, blob = one.filename, blobs[one.digest]
+        if not one.is_wheel:
+            transport.reporter.warn(
+                f"{one.name} {one.version} has no wheel: it is built here, of its source distribution"
+            )
+            filename, blob = build_sdist(one.filename, blob, store, offline=transport.options.offline)
+        found.append(depend_on(filename, blob, store, one.upload_time))
+    return found
+
+
+def depend_on(filename: str, blob: StoredBlob, store: BlobStore, upload_time: datetime | None = None) -> Dependency:
+    """Return a wheel in the store as a dependency."""
+    return Dependency(facts_of(blob.path, filename, blob.digest, store), filename, blob, upload_time)
+
+
+def check_clashes(dependencies: Sequence[Dependency], venv: Venv, store: BlobStore) -> None:
+    """Raise a `LockError` where two wheels put different bytes at one path; found out once for the same wheels."""
+    suspects = _suspects(dependencies)
+    digests = sorted(str(one.blob.digest) for one in suspects)
+    key = hashlib.sha256(encode_json([_FORMAT, venv.prefix, venv.python_name, digests])).hexdigest()
+    if not suspects or store.recall("clashes", key) is False:
+        return
+    placed: dict[str, tuple[str, str]] = {}
+    for one in suspects:
+        with one.opened() as wheel:
+            for entry, digest in installed_files(wheel, venv):
+                other, its_digest = placed.setdefault(entry.path, (one.filename, digest))
+                if digest != its_digest:
+                    message = f"{other} and {one.filename} put different files at /{entry.path}: exclude one of them"
+                    raise LockError(message)
+    store.remember("clashes", key, value=False)
+
+
+def _suspects(dependencies: Sequence[Dependency]) -> list[Dependency]:
+    """Return the wheels that may have a path in common with another."""
+    by_top: dict[str, set[str]] = defaultdict(set)
+    for one in dependencies:
+        for top in one.facts.tops:
+            by_top[top].add(one.facts.key)
+    shared = {key for keys in by_top.values() if len(keys) > 1 for key in keys}
+    return sorted((one for one in dependencies if one.facts.key in shared), key=lambda one: one.facts.key)

@@ -1,0 +1,199 @@
+"""Which lock a project has, read into the standard form (the pylock.toml specification)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.pylock import Package, Pylock, PylockValidationError, is_valid_pylock_path
+from packaging.utils import canonicalize_name
+
+from hatch_oci.errors import LockError
+from hatch_oci.image.document import encode_json
+from hatch_oci.lock.uv import run_uv
+from hatch_oci.store.blobs import BlobStore
+
+AUTOMATIC = ("pylock.oci.toml", "pylock.toml", "uv.lock", "requirements.txt")
+"""The names that are looked for, in this order."""
+
+_FORMAT = 1
+_PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*==\s*[^\s;\\]+")
+_HASH = re.compile(r"--hash[= ](sha256|sha384|sha512):([0-9a-f]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock, as it is to be selected from."""
+
+    name: str
+    """The file, relative to the project, for messages."""
+
+    folder: Path
+    """Where its relative paths start."""
+
+    content: Pylock
+    extras: frozenset[str]
+    """What is to be asked of it; what uv has already put in is not."""
+
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a project wants of its lock besides its plain dependencies; names are normalised."""
+
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+def find_lock(root: Path, setting: str) -> Path | None:
+    """Return the lock that `setting` means, a path or `auto`; None where `auto` finds none.
+
+    A lock of uv's may lie above the project, at the root of its workspace. A `LockError` for a path that is not there.
+    """
+    if setting != "auto":
+        path = root / setting
+        if not path.is_file():
+            message = f"lock = {setting!r}: there is no such file"
+            raise LockError(message)
+        return path
+    for name in AUTOMATIC:
+        path = root / name
+        if path.is_file() and (name != "requirements.txt" or _HASH.search(_text(path))):
+            return path
+        if name == "uv.lock" and (above := _workspace_lock(root)):
+            return above
+    return None
+
+
+def read_lock(path: Path, root: Path, wanted: Wanted, python: str, store: BlobStore, *, offline: bool) -> Lock:
+    """Read a lock for a project at `root`, whose image has the Python `python` (`3.13`).
+
+    A `LockError` where it is no lock, is stale, or knows no such extra or group.
+    """
+    name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    if path.name == "uv.lock":
+        options = [*_pairs("--extra", wanted.extras), *_pairs("--group", wanted.groups)]
+        arguments = [
+            "export",
+            "--locked",
+            "--format",
+            "pylock.toml",
+            "--no-emit-project",
+            "--no-default-groups",
+            *options,
+        ]
+        inputs = [path, root / "pyproject.toml"]
+        text = _exported(arguments, inputs, root, store, offline=offline, stale=f"{name} is stale: run `uv lock`")
+        return Lock(name, root, _parse(text, name), frozenset(), frozenset())
+    if is_valid_pylock_path(path):
+        content = _parse(_text(path), name)
+        _check_known(name, "extra", wanted.extras, content.extras or ())
+        _check_known(
+            name,
+            "dependency group",
+            wanted.groups,
+            (*(content.dependency_groups or ()), *(content.default_groups or ())),
+        )
+        return Lock(name, path.parent, content, frozenset(wanted.extras), frozenset(wanted.groups))
+    if wanted.extras or wanted.groups:
+        message = (
+            f"{name} cannot tell extras and groups apart: `extras` and `dependency-groups` need uv.lock or pylock.toml"
+        )
+        raise LockError(message)
+    hashes = _read_hashes(path, name)
+    arguments = ["pip", "compile", "--universal", "--no-deps", "--no-header", "--format", "pylock.toml"]
+    arguments += ["--python-version", python, path.name]
+    content = _parse(_exported(arguments, [path], path.parent, store, offline=offline), name)
+    return Lock(name, path.parent, _only_hashed(content, hashes, name), frozenset(), frozenset())
+
+
+def _exported(
+    arguments: Sequence[str], inputs: Sequence[Path], folder: Path, store: BlobStore, *, offline: bool, stale: str = ""
+) -> str:
+    """Return what uv makes of a lock, remembered for the same bytes of `inputs` in this folder."""
+    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs]
+    key = hashlib.sha256(encode_json([_FORMAT, str(folder), list(arguments), contents])).hexdigest()
+    known = store.recall("locks", key)
+    if isinstance(known, str):
+        return known
+    try:
+        text = run_uv(arguments, folder, offline=offline)
+    except LockError as error:
+        if stale and "--locked" in str(error):
+            raise LockError(stale) from error
+        raise
+    store.remember("locks", key, text)
+    return text
+
+
+def _parse(text: str, name: str) -> Pylock:
+    try:
+        return Pylock.from_dict(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, PylockValidationError) as error:
+        message = f"{name} is no lock: {error}"
+        raise LockError(message) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"cannot read {path}: {error}"
+        raise LockError(message) from error
+
+
+def _workspace_lock(root: Path) -> Path | None:
+    """Return the lock of the workspace that the project is a member of."""
+    for folder in root.parents:
+        if (folder / "uv.lock").is_file():
+            return folder / "uv.lock" if "workspace" in _text(folder / "pyproject.toml") else None
+    return None
+
+
+def _pairs(option: str, values: Sequence[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]
+
+
+def _check_known(name: str, kind: str, wanted: Sequence[str], known: Collection[str]) -> None:
+    if unknown := [one for one in wanted if canonicalize_name(one) not in map(canonicalize_name, known)]:
+        there = ", ".join(sorted(known)) or "none"
+        message = f"{name} has no {kind} {', '.join(unknown)}; it has: {there}"
+        raise LockError(message)
+
+
+def _read_hashes(path: Path, name: str) -> Mapping[str, frozenset[str]]:
+    """Return the hashes that a requirements.txt allows for each of its packages."""
+    hashes: dict[str, set[str]] = {}
+    for line in re.sub(r"\\\r?\n", " ", _text(path)).splitlines():
+        if match := _PIN.match(line.strip()):
+            found = {value for _, value in _HASH.findall(line)}
+            if not found:
+                message = (
+                    f"{name}: {match[1]} has no hash: make the file with `uv pip compile --universal --generate-hashes`"
+                )
+                raise LockError(message)
+            hashes.setdefault(canonicalize_name(match[1]), set()).update(found)
+    return {package: frozenset(found) for package, found in hashes.items()}
+
+
+def _only_hashed(content: Pylock, hashes: Mapping[str, frozenset[str]], name: str) -> Pylock:
+    """Return the lock with those files alone whose hashes stand in the requirements.txt."""
+
+    def keep(found: Mapping[str, str], allowed: frozenset[str]) -> bool:
+        return not allowed.isdisjoint(found.values())
+
+    packages: list[Package] = []
+    for package in content.packages:
+        allowed = hashes.get(package.name, frozenset())
+        wheels = [wheel for wheel in package.wheels or () if keep(wheel.hashes, allowed)]
+        sdist = package.sdist if package.sdist and keep(package.sdist.hashes, allowed) else None
+        if not wheels and sdist is None:
+            message = f"{name}: no file of {package.name} {package.version} has one of its hashes"
+            raise LockError(message)
+        packages.append(replace(package, wheels=wheels, sdist=sdist))
+    return replace(content, packages=packages)

@@ -1,0 +1,53 @@
+"""Where the results of a build lie, and which files of a build directory are such results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+_LAYOUT, _RECORD = ".oci", ".oci.json"
+# What is beside them while they are written, or was left there by a build that was killed, too.
+_ANY = re.compile(r"\.?(?P<name>[^-]+)-(?P<version>.+?)\.oci(\..*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A build directory, and a project's name and version as in the wheel's file name."""
+
+    directory: Path
+    name: str
+    version: str
+
+    @property
+    def layout(self) -> Path:
+        """The image."""
+        return self.directory / f"{self.name}-{self.version}{_LAYOUT}"
+
+    @property
+    def record(self) -> Path:
+        """The build's record."""
+        return self.directory / f"{self.name}-{self.version}{_RECORD}"
+
+    def results(self) -> Iterator[Path]:
+        """Yield the images and records of the project, of whichever version."""
+        for path in self.directory.iterdir():
+            if path.name.endswith((_LAYOUT, _RECORD)) and not path.name.startswith(".") and self._is_ours(path.name):
+                yield path
+
+    def holds(self, path: Path) -> bool:
+        """Tell whether `path` is this directory, or what a build of this target puts into it."""
+        return path == self.directory or (path.parent == self.directory and self._is_ours(path.name))
+
+    def _is_ours(self, name: str) -> bool:
+        match = _ANY.fullmatch(name)
+        if match is None or match["name"] != self.name:
+            return False
+        try:
+            Version(match["version"])
+        except InvalidVersion:
+            return False
+        return True
