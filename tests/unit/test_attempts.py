@@ -73,6 +73,16 @@ def test_one_try_is_no_second() -> None:
     assert waits.lines == []
 
 
+def test_a_failure_may_allow_fewer_tries_but_not_more() -> None:
+    for allowed, tries in ((2, 2), (1, 1), (9, 5)):
+        waits = Waits(SHORT)
+        problem = UnreachableError("no answer", tries=allowed)
+        for _ in range(tries - 1):
+            waits.attempts.again(problem)
+        with pytest.raises(UnreachableError, match="^no answer$"):
+            waits.attempts.again(problem)
+
+
 def test_progress_gives_all_tries_back() -> None:
     waits = Waits(Patience(first_wait=0.05, longest_wait=10, tries=3))
     for _ in range(3):

@@ -25,6 +25,8 @@ def test_a_deadline_leaves_less_and_less_time() -> None:
     assert 4 < deadline.remaining(None) <= 5
     assert deadline.remaining(1) == 1
     assert 4 < deadline.remaining(60) <= 5
+    assert not deadline.is_over
+    assert Deadline.after(0).is_over
     for seconds in (0, -1):
         with pytest.raises(httpcore.ReadTimeout):
             Deadline.after(seconds).remaining(1)
