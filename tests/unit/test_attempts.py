@@ -79,7 +79,7 @@ def test_a_failure_may_allow_fewer_tries_but_not_more() -> None:
         problem = UnreachableError("no answer", tries=allowed)
         for _ in range(tries - 1):
             waits.attempts.again(problem)
-        with pytest.raises(UnreachableError, match="^no answer$"):
+        with pytest.raises(UnreachableError, match=r"^no answer$"):
             waits.attempts.again(problem)
 
 
