@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from hatch_oci.errors import DocumentError, RegistryError
 from hatch_oci.image.document import parse_json, printable
 from hatch_oci.registry.credentials import Credential
 from hatch_oci.registry.network import Scope, is_name
 from hatch_oci.registry.said import said
-from hatch_oci.registry.transport import Request, Transport, safe_url
+from hatch_oci.registry.transport import Request, Transport
+from hatch_oci.registry.urls import Target, safe_url
 
 MAX_TOKEN_ANSWER = 64 * 1024
 """Bytes."""
@@ -56,9 +57,9 @@ class RefusedError(RegistryError):
 def check_realm(realm: Realm, registry_scheme: str) -> None:
     """Raise a `RegistryError` unless tokens may be asked for there: by https, or as unsafely as the registry itself."""
     try:
-        parts = urlsplit(realm.url)
-        sound = parts.scheme in {"https", registry_scheme} and bool(parts.hostname) and parts.username is None
-    except ValueError:
+        target = Target.read(realm.url)
+        sound = target.scheme in {"https", registry_scheme} and not target.url.userinfo
+    except RegistryError:
         sound = False
     if not sound:
         message = f"it asks to log in at {printable(realm.url.partition('?')[0])!r}, which is no https URL"
@@ -70,10 +71,10 @@ def may_know(realm: Realm, registry_host: str, trusted: frozenset[str]) -> bool:
 
     It may on the registry's host, in the same domain (by the public suffix list), or if it is listed as trusted.
     """
-    parts = urlsplit(realm.url)
-    host = parts.hostname or ""
-    own = urlsplit(f"//{registry_host}").hostname or ""
-    if host == own or not trusted.isdisjoint({host, parts.netloc}):
+    target = Target.read(realm.url)
+    host = target.host
+    own = Target.read(f"https://{registry_host}").host
+    if host == own or not trusted.isdisjoint({host, target.authority}):
         return True
     if not (is_name(host) and is_name(own)):
         return False
