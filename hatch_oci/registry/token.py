@@ -25,6 +25,9 @@ _EARLY = 10
 _REFUSALS = frozenset({400, 401, 403, 404})
 _NO_POST = frozenset({400, 401, 404, 405})
 _CLIENT = "hatch-oci-image"
+_LONGEST_LIFE = 10**9
+# It goes into a header as it is.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,9 @@ def ask_token(realm: Realm, credential: Credential | None, nearest: Scope, trans
     """
     asked = time.monotonic()
     if credential and credential.registry_token:
+        if not _TOKEN.fullmatch(credential.registry_token):
+            message = "its registrytoken is no token"
+            raise RefusedError(message)
         return Token(credential.registry_token, float("inf"))
     where = f"the token service {safe_url(realm.url)}"
     reply = None
@@ -136,14 +142,13 @@ def _post(realm: Realm, credential: Credential, nearest: Scope) -> Request:
 def _read_token(raw: bytes, where: str, asked: float) -> Token:
     try:
         node = parse_json(raw, where)
-        found = node.find("token") or node.get("access_token")
-        value = found.text()
+        named = [found.text() for name in ("token", "access_token") if (found := node.find(name))]
+        value = next(filter(None, named or [node.get("access_token").text()]), "")
         life = node.table().get("expires_in")
     except DocumentError as error:
         raise RegistryError(str(error)) from None
-    # It goes into a header as it is.
-    if not re.fullmatch(r"[\x21-\x7e]+", value):
+    if not _TOKEN.fullmatch(value):
         message = f"{where} answered with what is no token"
         raise RegistryError(message)
-    seconds = life if type(life) is int and life > 0 else _DEFAULT_LIFE
+    seconds = min(life, _LONGEST_LIFE) if type(life) is int and life > 0 else _DEFAULT_LIFE
     return Token(value, asked + max(seconds - _EARLY, seconds / 2))

@@ -45,10 +45,10 @@ class Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """An `Authorization` among them goes to the URL's own origin only."""
 
-    content: bytes | None = None
+    content: bytes | None = field(default=None, repr=False)
     nearest: Scope | None = None
     """How near the addresses may be; None where the user named the host."""
 

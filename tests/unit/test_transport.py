@@ -171,3 +171,8 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
 def test_a_url_is_shown_without_its_secrets() -> None:
     assert safe_url("https://user:pass@example.com:8443/v2/?X-Signature=abc#x") == "https://example.com:8443/v2/"
     assert safe_url("//user:pass@[/\x1b?x") == "//[/?"
+
+
+def test_a_request_is_shown_without_its_secrets() -> None:
+    request = Request("POST", "https://r.example/token", {"Authorization": "Basic hidden"}, b"refresh_token=hidden")
+    assert "hidden" not in repr(request)
