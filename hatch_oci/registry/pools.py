@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import httpcore
 
@@ -63,7 +63,7 @@ class Pools:
         # Only the proxy knows where names lead.
         dialler = Dialler(None)
         parts = urlsplit(proxy)
-        user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        user = (unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")) if parts.username else None
         pool = httpcore.HTTPProxy(
             httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target="/"),
             proxy_auth=user,
