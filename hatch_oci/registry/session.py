@@ -91,18 +91,20 @@ class Session:
 
     @contextmanager
     def open_blob(self, path: str, headers: Mapping[str, str], deadline: Deadline) -> Iterator[Answer]:
-        """Ask once for a blob, whose body is still to be read."""
+        """Ask once for a blob, whose body is still to be read; what goes before that is none of the blob's time."""
         seen: set[Way] = set()
         while True:
-            used = self._authorization.header()
-            request = self._request("GET", path, headers, used, is_blob=True)
+            with deadline.paused():
+                used = self._authorization.header()
+                request = self._request("GET", path, headers, used, is_blob=True)
             with self._transport.open(request, deadline) as answer:
                 if not self._is_refusal(answer):
                     self._note(answer)
                     yield answer
                     return
                 refusal = Reply.of(answer, MAX_ERROR)
-            self._authorization.learn(refusal, used, seen)
+            with deadline.paused():
+                self._authorization.learn(refusal, used, seen)
 
     def problem(self, reply: Reply, what: str, advice: str = "") -> RegistryError:
         """Return the error for an answer that is not the one that was hoped for; `advice` is for what is missing."""

@@ -159,7 +159,7 @@ def test_a_service_that_is_down_is_tried_again_and_refuses_nobody(service: Servi
 def test_a_service_redirects_nowhere(service: Service) -> None:
     service.replies["GET"] = (307, b"")
     service.headers["Location"] = "/elsewhere"
-    with pytest.raises(RegistryError, match=r"/token redirects more than 0 times$"):
+    with pytest.raises(RegistryError, match=r"/token redirects, which it may not$"):
         service.ask(ANN)
     assert len(service.registry.log) == 1
 
