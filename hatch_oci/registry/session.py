@@ -46,7 +46,7 @@ class Session:
         self.patience = patience
         self.redirects: set[str] = set()
         self._transport = transport
-        self._authorization = Authorization(transport, place.host, place.repository)
+        self._authorization = Authorization(transport, place.host, self._host, place.repository, patience)
         self._lock = threading.Lock()
         self._scheme: str | None = None
 

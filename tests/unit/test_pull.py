@@ -77,7 +77,12 @@ def test_a_manifest_is_asked_for_in_all_its_forms(registry: Registry) -> None:
     ("status", "headers", "body", "message"),
     [
         (401, {"WWW-Authenticate": "Basic realm=x"}, b"", "{host} refuses app: tried without credentials: HTTP 401; "),
-        (401, {}, b"", "there are no credentials for it in any file. Log in with `docker login {host}`"),
+        (
+            401,
+            {},
+            b"",
+            "there are no credentials for it in any file. Check its name, log in with `docker login {host}`",
+        ),
         (
             401,
             {"WWW-Authenticate": 'Bearer realm="ftp://x/token?a=b"'},

@@ -93,6 +93,11 @@ def test_the_realms_own_query_stays_and_each_scope_has_a_parameter(service: Serv
     ]
 
 
+def test_a_fragment_of_the_realm_is_no_part_of_the_query(service: Service) -> None:
+    service.ask(query="?a#part", scope="")
+    assert service.registry.log == [("GET", "/token?a&service=s")]
+
+
 def test_a_realm_without_service_is_asked_without_one(service: Service) -> None:
     service.ask(service="", scope="")
     assert service.registry.log == [("GET", "/token")]
