@@ -137,7 +137,7 @@ def _get(realm: Realm, credential: Credential | None, nearest: Scope) -> Request
     if credential and credential.username:
         pairs.append(("account", credential.username))
     # Appended by hand: the realm's own query must stay as it is.
-    query = urlencode(pairs, quote_via=quote, safe="")
+    query = urlencode(pairs, quote_via=quote, safe="", errors="surrogateescape")
     url = realm.url.partition("#")[0]
     joint = ("&" if "?" in url else "?") if query else ""
     headers = {"Authorization": credential.basic} if credential else {}
@@ -153,7 +153,9 @@ def _post(realm: Realm, credential: Credential, nearest: Scope) -> Request:
         "scope": realm.scope,
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return Request("POST", realm.url, headers, urlencode(form).encode(), nearest=nearest, redirects=0)
+    return Request(
+        "POST", realm.url, headers, urlencode(form, errors="surrogateescape").encode(), nearest=nearest, redirects=0
+    )
 
 
 def _read_token(raw: bytes, where: str, asked: float) -> Token:
