@@ -52,7 +52,7 @@ class Pools:
     ) -> tuple[httpcore.ConnectionPool, Dialler]:
         context = None
         if scheme == "https":
-            context = tls_context(host, port, verify=not self._is_insecure(host, port))
+            context = tls_context(host, port, verify=not self._options.is_insecure(host, port))
         proxy = find_proxy(scheme, host, port, os.environ)
         if proxy is None:
             dialler = Dialler(nearest)
@@ -71,8 +71,3 @@ class Pools:
             network_backend=dialler,
         )
         return pool, dialler
-
-    def _is_insecure(self, host: str, port: int) -> bool:
-        name = f"[{host}]" if ":" in host else host
-        names = {f"{name}:{port}"} | ({name} if port == _PORTS["https"] else set())
-        return not names.isdisjoint(self._options.insecure_registries)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hatch_oci.errors import NotFoundError, PlainHTTPError, RegistryError, UnreachableError
-from hatch_oci.image.reference import DOCKER_HUB, Reference
+from hatch_oci.image.reference import DOCKER_HUB, Reference, endpoint
 from hatch_oci.registry.attempts import Attempts
 from hatch_oci.registry.authorization import Authorization, Way
 from hatch_oci.registry.network import Deadline, Scope, is_loopback
@@ -76,7 +76,7 @@ class Session:
     @property
     def scope(self) -> Scope:
         """How near the host is."""
-        return self._transport.scope(_bare(self._host))
+        return self._transport.scope(endpoint(self._host)[0])
 
     def fetch(self, method: str, path: str, headers: Mapping[str, str], most: int) -> Reply:
         """Ask for `path` below the repository, and read an answer of at most `most` bytes."""
@@ -141,12 +141,12 @@ class Session:
 
     def _find_scheme(self) -> str:
         host = self.host
-        if host in self._transport.options.insecure_registries:
+        if self._transport.options.is_insecure(*endpoint(self._host)):
             scheme = self._first_spoken("https", "http")
             unsafe = "by plain http" if scheme == "http" else "without checking its certificate"
             self._transport.reporter.warn(f"{host} is asked {unsafe}, since insecure-registries lists it")
             return scheme
-        return self._first_spoken("http", "https") if is_loopback(_bare(host)) else "https"
+        return self._first_spoken("http", "https") if is_loopback(endpoint(host)[0]) else "https"
 
     def _first_spoken(self, *schemes: str) -> str:
         """Ask the host itself which of `schemes` it speaks."""
@@ -167,8 +167,3 @@ class Session:
         with self._transport.open(Request("GET", f"{scheme}://{self._host}/v2/")) as answer:
             body = Reply.of(answer, MAX_ERROR).body
             return scheme == "https" or answer.status != 400 or _WANTS_TLS not in body
-
-
-def _bare(host: str) -> str:
-    """Return a host without port and brackets."""
-    return host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]
