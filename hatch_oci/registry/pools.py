@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import httpcore
 
-from hatch_oci.registry.network import Dialler, ForbiddenAddressError, Scope, is_name, scope_of
+from hatch_oci.registry.network import Dialler, ForbiddenAddressError, Scope, address_of, may_reach
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry.proxies import find_proxy
 from hatch_oci.registry.tls import tls_context
@@ -57,7 +57,8 @@ class Pools:
         if proxy is None:
             dialler = Dialler(nearest)
             return httpcore.ConnectionPool(context, network_backend=dialler), dialler
-        if nearest is not None and not is_name(host) and not Scope.NEVER < scope_of(host) <= nearest:
+        address = address_of(host)
+        if address and not may_reach(address, nearest):
             message = f"{host} is an address where a registry has no business"
             raise ForbiddenAddressError(message)
         # Only the proxy knows where names lead.

@@ -207,13 +207,29 @@ def test_the_user_in_a_proxys_url_logs_in_there(user: str, proxy: Registry, monk
     assert get("http://r.example/v2/") == b"Basic " + base64.b64encode(plain.encode())
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "10.0.0.1", "[fd00::1]", "[::ffff:169.254.169.254]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("169.254.169.254", "10.0.0.1", "[fd00::1]", "[::ffff:169.254.169.254]", "169.254.169.254."),
+        *("2852039166", "0xa9fea9fe", "169.254.43518"),
+    ],
+)
 def test_a_proxy_is_not_asked_for_addresses_that_are_forbidden(host: str, proxy: Registry) -> None:
     with pytest.raises(RegistryError, match="is an address where a registry has no business"):
         get(f"http://{host}/", Scope.GLOBAL)
     assert proxy.log == []
     assert get("http://203.0.114.1/", Scope.GLOBAL) == b""
     assert get("http://10.0.0.1/", Scope.PRIVATE) == b""
+
+
+@pytest.mark.parametrize("host", ["LOCALHOST", "127.1", "0x7f000001"])
+def test_a_proxy_is_not_asked_for_this_machine_by_any_name(host: str, proxy: Registry) -> None:
+    with serve({}) as server:
+        port = server.address.partition(":")[2]
+        with pytest.raises(RegistryError, match="where a registry has no business"):
+            get(f"http://{host}:{port}/v2/", Scope.PRIVATE)
+        assert get(f"http://{host}:{port}/v2/", Scope.LOOPBACK) == b"{}"
+    assert proxy.log == []
 
 
 def tunnel(status: int, monkeypatch: pytest.MonkeyPatch) -> tuple[str, int]:
