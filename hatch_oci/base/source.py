@@ -121,7 +121,7 @@ def open_layout(root: Path, text: str) -> Source:
     if len(chosen) != 1:
         tags = sorted({entry.annotations.get(REF_NAME, "(no tag)") for entry in entries})
         asked = "holds several images" if tag is None else f"has no image {tag!r}"
-        message = f"{name} {asked}; it has: {', '.join(tags) or 'none'}. Write base-image = 'oci:PATH:TAG'"
+        message = f"{name} {asked}; it has: {', '.join(tags) or 'none'}. Name one, as in oci:PATH:TAG"
         raise BaseError(message)
     (entry,) = chosen.values()
 

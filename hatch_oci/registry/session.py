@@ -83,7 +83,11 @@ class Session:
         seen: set[Way] = set()
         while True:
             used = self._authorization.header()
-            reply = self._transport.fetch(self._request(method, path, headers, used), most, self.patience)
+            try:
+                reply = self._transport.fetch(self._request(method, path, headers, used), most, self.patience)
+            except PlainHTTPError as error:
+                message = f'{error}: if that is meant, set insecure-registries = ["{self.host}"]'
+                raise RegistryError(message) from error
             if not self._is_refusal(reply):
                 self._note(reply)
                 return reply
