@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatch_oci.base.python import Libc
+from hatch_oci.dependency_settings import DEPENDENCY_KEYS, DependencySettings, read_dependency_settings
 from hatch_oci.errors import ConfigError
 from hatch_oci.image.platform import Platform
 from hatch_oci.layers.folder import Copy
@@ -22,7 +23,7 @@ from hatch_oci.values import (
     read_created,
     read_env,
     read_libc,
-    read_platform,
+    read_platforms,
     read_ports,
     read_prefix,
     read_repository,
@@ -59,17 +60,10 @@ _KEYS = [
     "compression",
     "python",
     "libc",
+    *DEPENDENCY_KEYS,
     *REGISTRY_KEYS,
 ]
 _LATER_KEYS = [
-    "lock",
-    "extras",
-    "dependency-groups",
-    "exclude-packages",
-    "allow-sdist",
-    "system-site-packages",
-    "layers",
-    "bytecode",
     "format",
     "sbom",
     "attestations",
@@ -107,7 +101,7 @@ class Settings:
     """What the table says, checked, with the defaults filled in."""
 
     base_image: str
-    platform: Platform
+    platforms: tuple[Platform, ...]
     repository: str
     tags: tuple[str, ...]
     wheel: bool | str
@@ -127,6 +121,7 @@ class Settings:
     compression: str
     python: str | None
     libc: Libc | None
+    dependencies: DependencySettings
     registries: RegistryOptions
 
 
@@ -153,7 +148,7 @@ def read_settings(table: Table, project: Project) -> Settings:
             table.wrong(key, f"does nothing for an image: {_WHERE_PACKAGES_ARE_MADE}")
     settings = Settings(
         base_image=read_base_image(table, project.requires_python),
-        platform=read_platform(table),
+        platforms=read_platforms(table),
         repository=read_repository(table, project.name),
         tags=read_tags(table, project.version),
         wheel=read_wheel(table),
@@ -173,6 +168,7 @@ def read_settings(table: Table, project: Project) -> Settings:
         compression=table.choice("compression", COMPRESSIONS),
         python=optional_path(table, "python"),
         libc=read_libc(table),
+        dependencies=read_dependency_settings(table),
         registries=read_registry_options(table),
     )
     if table.mistakes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hatch_oci.base.outline import Outline, outline_of
+from hatch_oci.base.packages import find_packages
 from hatch_oci.base.python import Libc, Python, find_python
 from hatch_oci.base.resolve import Base
 from hatch_oci.base.tree import Tree, read_tree
@@ -15,7 +16,7 @@ from hatch_oci.errors import BaseError
 from hatch_oci.image.document import encode_json
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 
-_FORMAT = 2
+_FORMAT = 3
 """Raised when what is remembered changes its form or its meaning."""
 
 
@@ -26,18 +27,28 @@ class Contents:
     outline: Outline
     python: Python | None
     problem: str
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """The versions of the packages that Python finds there, by their normalised names."""
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as JSON."""
         python = self.python.to_json() if self.python else None
-        return {"outline": self.outline.to_json(), "python": python, "problem": self.problem}
+        return {
+            "outline": self.outline.to_json(),
+            "python": python,
+            "problem": self.problem,
+            "packages": dict(self.packages),
+        }
 
     @classmethod
     def from_json(cls, value: Any) -> Contents:
         """Return what `to_json` wrote down."""
         python = value["python"]
         return cls(
-            Outline.from_json(value["outline"]), Python.from_json(python) if python else None, str(value["problem"])
+            Outline.from_json(value["outline"]),
+            Python.from_json(python) if python else None,
+            str(value["problem"]),
+            dict(value["packages"]),
         )
 
 
@@ -59,6 +70,7 @@ def look_into(
 
 def _contents(tree: Tree, env: Mapping[str, str], python: str | None, libc: Libc | None) -> Contents:
     try:
-        return Contents(outline_of(tree), find_python(tree, env, python, libc), "")
+        found = find_python(tree, env, python, libc)
     except BaseError as error:
         return Contents(outline_of(tree), None, str(error))
+    return Contents(outline_of(tree), found, "", find_packages(tree, found))

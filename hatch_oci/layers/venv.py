@@ -35,6 +35,14 @@ class Venv:
     """Its name with the minor version, e.g. `python3.13` or `python3.13t`."""
 
     python_version: str
+    system_site_packages: bool = False
+    """Whether it sees the packages that the base brings."""
+
+    @property
+    def python_minor(self) -> tuple[int, int]:
+        """Major and minor version."""
+        major, minor = self.python_name.removeprefix("python").removesuffix("t").split(".")
+        return int(major), int(minor)
 
     @property
     def bin(self) -> str:
@@ -52,7 +60,7 @@ def venv_entries(venv: Venv) -> list[Entry]:
     root = venv.prefix.strip("/")
     settings = {
         "home": posixpath.dirname(venv.python),
-        "include-system-site-packages": "false",
+        "include-system-site-packages": str(venv.system_site_packages).lower(),
         "version": venv.python_version,
         "executable": venv.python,
     }

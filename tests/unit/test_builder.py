@@ -129,7 +129,7 @@ def test_the_record_says_what_was_built(project: Path) -> None:
     assert [layer["digest"] for layer in layers] == [layer["digest"] for layer in manifest["layers"]]
     assert [layer["diff-id"] for layer in layers] == config["rootfs"]["diff_ids"]
     assert [layer["holds"] for layer in layers] == ["base", "venv /app/.venv", "wheel My.App 1.2.3+local.1"]
-    assert record["wheel"]["filename"] == "my_app-1.2.3+local.1-py2.py3-none-any.whl"
+    assert record["platforms"]["linux/amd64"]["wheel"]["filename"] == "my_app-1.2.3+local.1-py2.py3-none-any.whl"
     assert record["tags"] == ["1.2.3-local.1"]
     assert record["base"]["reference"] == "oci:base"
 
@@ -296,12 +296,13 @@ def test_a_wheel_for_another_python_names_both(project: Path, capsys: pytest.Cap
     )
 
 
-def test_dependencies_are_warned_about(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dependencies_without_a_lock_are_an_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_base(project)
-    build(builder_of(project, 'base-image = "oci:base"', 'dependencies = ["httpx>=0.27"]', f"{SCRIPT}\n{WHEEL}"))
-    assert "Warning: this version puts no dependencies into the image; the project has: httpx>=0.27" in (
-        capsys.readouterr().err
-    )
+    needing = 'dependencies = ["httpx>=0.27"]'
+    assert fails(builder_of(project, 'base-image = "oci:base"', needing, f"{SCRIPT}\n{WHEEL}"), capsys) == [
+        "the project needs httpx, and has no lock: run `uv lock`, or set lock = false to leave them out"
+    ]
+    build(builder_of(project, 'base-image = "oci:base"\nlock = false', needing, f"{SCRIPT}\n{WHEEL}"))
 
 
 def test_a_wheel_that_cannot_be_built_is_two_lines(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
