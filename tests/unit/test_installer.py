@@ -20,7 +20,7 @@ from installer.sources import WheelFile
 
 from hatch_oci.layers.entry import Kind
 from hatch_oci.layers.venv import Venv
-from tests.unit.odd_wheels import NAME, PYTHON, SAMPLES, SITE, Sample
+from tests.unit.odd_wheels import NAME, PYTHON, SAMPLES, SITE, Sample, data
 from tests.unit.wheels import content_of, hash_of, install
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the venvs of images are those of POSIX")
@@ -130,3 +130,11 @@ def test_record_holds_every_file_once_with_its_hash(sample: Sample, tmp_path: Pa
     rows = [(path, hash_of(file.content), str(len(file.content))) for path, file in found.files.items()]
     record = f"{SITE}/{NAME}-{sample.version}.dist-info/RECORD"
     assert found.rows == sorted([*rows, (record, "", "")])
+
+
+@pytest.mark.parametrize("line", ["#!python3", "#!python3.11", "#!python2"])
+def test_a_script_may_name_a_version_of_python(line: str, tmp_path: Path) -> None:
+    # The specification has "starts with exactly b'#!python'", and an interpreter without a folder cannot be run.
+    script = data("scripts/tool")
+    wheel = Sample({script: f"{line}\nprint()\n".encode()}, executable=frozenset({script})).write(tmp_path)
+    assert ours(wheel, tmp_path) == theirs(wheel, tmp_path)
