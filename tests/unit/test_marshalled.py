@@ -113,10 +113,13 @@ CONSTANTS = st.recursive(ATOMS, lambda inner: st.lists(inner, max_size=5).map(tu
 @given(CONSTANTS, CONSTANTS)
 def test_constants_keep_value_and_type(one: object, two: object) -> None:
     source = f"found = {one!r}\ndef other(): return {two!r}, {one!r}\n"
-    names: dict[str, Any] = {}
-    exec(marshal.loads(canonical(marshal.dumps(compile(source, "demo.py", "exec")))), names)
+    code = compile(source, "demo.py", "exec")
+    expected: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    exec(code, expected)
+    exec(marshal.loads(canonical(marshal.dumps(code))), found)
     # Text tells 0 from False and from -0.0.
-    assert repr((names["found"], names["other"]())) == repr((one, (two, one)))
+    assert repr((found["found"], found["other"]())) == repr((expected["found"], expected["other"]()))
 
 
 @given(st.sets(st.integers() | st.text() | st.binary(), min_size=2))
@@ -154,6 +157,17 @@ def test_what_is_equal_is_loaded_once() -> None:
     exec(code, names)
     assert names["f"]() is names["g"]()[1]
     assert names["f"]()[0] is names["g"]()[0]
+
+
+def test_what_others_have_interned_does_not_matter() -> None:
+    def code_with(text: str) -> bytes:
+        code = compile("0", "demo.py", "exec")
+        return marshal.dumps(code.replace(co_consts=(text, frozenset({text, "like_a_name"}), ("like_a_name", text))))
+
+    words = ["not", "so"]
+    plain, interned = code_with(" ".join(words)), code_with(sys.intern(" ".join(words)))
+    assert plain != interned
+    assert canonical(plain) == canonical(interned)
 
 
 def test_functions_of_the_same_text_stay_apart() -> None:
