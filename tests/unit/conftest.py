@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hatch_oci.store.blobs import BlobStore
+from tests.unit.programs import Programs
 
 _OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_")
 
@@ -21,6 +22,15 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """Return a folder of the PATH, for credential helpers."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return Programs(folder)
 
 
 @pytest.fixture
