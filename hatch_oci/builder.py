@@ -25,9 +25,10 @@ from hatch_oci.config import OCIConfig, describe, wheel_builder
 from hatch_oci.errors import BaseError, OCIError, WheelError
 from hatch_oci.image.manifest import Manifest
 from hatch_oci.layers.compress import GZIP_IS_REPRODUCIBLE
+from hatch_oci.layers.fit import check_runs, find_wheel
 from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.venv import Venv
-from hatch_oci.layers.wheel import check_runs, find_wheel, open_wheel
+from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.output.layout import write_layout
 from hatch_oci.output.place import Place
 from hatch_oci.output.record import LayerRecord, Record, write_record
