@@ -73,7 +73,8 @@ def _start(app: App) -> tuple[str, ...]:
     mains = (path.removesuffix("/__main__.py") for path in wheel.module_paths if path.endswith("/__main__.py"))
     programs = sorted(main.replace("/", ".") for main in mains)
     named = [program for program in programs if canonicalize_name(program) == name]
-    for candidates in (named, programs):
+    at_the_top = [program for program in programs if "." not in program]
+    for candidates in (named, at_the_top, programs):
         if len(candidates) == 1:
             return (f"{app.venv.bin}/python", "-m", candidates[0])
     packages = f"the packages {', '.join(programs)} with a __main__.py" if programs else "no package with a __main__.py"

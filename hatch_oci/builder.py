@@ -32,6 +32,7 @@ from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.output.layout import write_layout
 from hatch_oci.output.place import Place
 from hatch_oci.output.record import LayerRecord, Record, write_record
+from hatch_oci.output.swap import put_back
 from hatch_oci.packing import App, pack_layers
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter, format_size
@@ -77,6 +78,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
     def _build(self, place: Place) -> Path:
         settings = self.config.settings
         reporter = self._reporter()
+        put_back(place.layout)
         with ExitStack() as stack:
             store = BlobStore(cache_folder())
             transport = stack.enter_context(closing(Transport(settings.registries, reporter)))

@@ -146,6 +146,7 @@ MAIN = ("/app/.venv/bin/python", "-m")
         ([], ["demo-1.0.data/purelib/demo/__main__.py"], (*MAIN, "demo")),
         ([], ["demo/__main__.py", "demo/sub/__main__.py"], (*MAIN, "demo")),
         ([], ["space/tool/__main__.py"], (*MAIN, "space.tool")),
+        ([], ["other/__main__.py", "other/sub/__main__.py", "space/tool/__main__.py"], (*MAIN, "other")),
         ([], ["demo/__init__.py", "demo/server/__main__.py"], (*MAIN, "demo.server")),
     ],
 )
