@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from packaging.utils import canonicalize_name
 
 from hatch_oci.base.resolve import Base
-from hatch_oci.errors import WheelError
+from hatch_oci.errors import BaseError, WheelError
 from hatch_oci.image import annotation_keys as keys
 from hatch_oci.image.config import AddedLayer, ConfigEdit, ImageConfig, edit_config
 from hatch_oci.image.manifest import Manifest, make_manifest
@@ -15,6 +15,8 @@ from hatch_oci.layers.layer import Layer
 from hatch_oci.packing import App
 from hatch_oci.settings import Settings
 
+_MOST_LAYERS = 127
+"""What overlay file systems stack, and so what engines take."""
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -24,8 +26,14 @@ def assemble(
     """Return the configuration and the manifest of the image.
 
     `described` are the annotations that the project's metadata gives. A `WheelError` where there is an app, but
-    nothing that tells how to start it.
+    nothing that tells how to start it; a `BaseError` where there are more layers than engines take.
     """
+    if len(base.layers) + len(layers) > _MOST_LAYERS:
+        message = (
+            f"{base.name} has {len(base.layers)} layers and the build adds {len(layers)}: "
+            f"engines take {_MOST_LAYERS} at most; choose another base-image, or join tables of `copy`"
+        )
+        raise BaseError(message)
     described = {**described, keys.CREATED: settings.created}
     if base.image_name:
         described[keys.BASE_NAME] = base.image_name
