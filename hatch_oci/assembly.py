@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from packaging.utils import canonicalize_name
 
 from hatch_oci.base.resolve import Base
-from hatch_oci.errors import WheelError
+from hatch_oci.errors import BaseError, WheelError
 from hatch_oci.image import annotation_keys as keys
 from hatch_oci.image.config import AddedLayer, ConfigEdit, ImageConfig, edit_config
 from hatch_oci.image.manifest import Manifest, make_manifest
@@ -17,6 +17,8 @@ from hatch_oci.layers.venv import Venv
 from hatch_oci.layers.wheel import Wheel
 from hatch_oci.settings import Settings
 
+_MOST_LAYERS = 127
+"""What overlay file systems stack, and so what engines take."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -30,8 +32,14 @@ def assemble(
     """Return the configuration and the manifest of the image, and the manifest's annotations.
 
     `described` are the annotations that the project's metadata gives. A `WheelError` where there is an app, but
-    nothing that tells how to start it.
+    nothing that tells how to start it; a `BaseError` where there are more layers than engines take.
     """
+    if len(base.layers) + len(layers) > _MOST_LAYERS:
+        message = (
+            f"{base.name} has {len(base.layers)} layers and the build adds {len(layers)}: "
+            f"engines take {_MOST_LAYERS} at most; choose another base-image, or join tables of `copy`"
+        )
+        raise BaseError(message)
     described = {**described, keys.CREATED: settings.created}
     if base.image_name:
         described[keys.BASE_NAME] = base.image_name
@@ -85,7 +93,8 @@ def _start(wheel: Wheel, venv: Venv) -> tuple[str, ...]:
     mains = (path.removesuffix("/__main__.py") for path in wheel.module_paths if path.endswith("/__main__.py"))
     programs = sorted(main.replace("/", ".") for main in mains)
     named = [program for program in programs if canonicalize_name(program) == name]
-    for candidates in (named, programs):
+    at_the_top = [program for program in programs if "." not in program]
+    for candidates in (named, at_the_top, programs):
         if len(candidates) == 1:
             return (f"{venv.bin}/python", "-m", candidates[0])
     packages = f"the packages {', '.join(programs)} with a __main__.py" if programs else "no package with a __main__.py"

@@ -29,8 +29,9 @@ from hatch_oci.image.platform import Platform
 from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import check_compiler
 from hatch_oci.layers.compress import GZIP_IS_REPRODUCIBLE
+from hatch_oci.layers.fit import check_runs, find_wheel
 from hatch_oci.layers.venv import Venv
-from hatch_oci.layers.wheel import check_runs, find_wheel, open_wheel
+from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.lock.build import add_file, build_wheel
 from hatch_oci.lock.dependencies import Dependency, check_clashes, depend_on
 from hatch_oci.lock.provide import Choices, Provided, provide
@@ -38,6 +39,7 @@ from hatch_oci.lock.target import Target
 from hatch_oci.output.layout import write_layout
 from hatch_oci.output.place import Place
 from hatch_oci.output.record import write_record
+from hatch_oci.output.swap import put_back
 from hatch_oci.packing import plan_layers
 from hatch_oci.platform_image import PlatformImage, check_starts, record_of, stdlib_layers
 from hatch_oci.registry.transport import Transport
@@ -84,6 +86,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
     def _build(self, place: Place) -> Path:
         settings = self.config.settings
         reporter = self._reporter()
+        put_back(place.layout)
         with ExitStack() as stack:
             store = BlobStore(cache_folder())
             transport = stack.enter_context(closing(Transport(settings.registries, reporter)))

@@ -13,7 +13,7 @@ from hatch_oci.image.annotation_keys import CONTAINERD_NAME, REF_NAME
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import encode_json
-from hatch_oci.output.swap import exchange, link_or_copy
+from hatch_oci.output.swap import link_or_copy, put_in_place
 from hatch_oci.store.temporaries import sweep, temporary_folder
 
 
@@ -49,7 +49,7 @@ def write_layout(
             _write(made / "oci-layout", encode_json({"imageLayoutVersion": "1.0.0"}))
             _write(made / "index.json", encode_json(index))
             _sync_folders([made / "blobs", *(made / "blobs").iterdir(), made])
-            _swap_in(made, target)
+            put_in_place(made, target)
             _sync_folders([target.parent])
     except OSError as error:
         message = f"cannot write {target}: {error.strerror or error}"
@@ -75,14 +75,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _swap_in(made: Path, target: Path) -> None:
-    """Put `made` at `target`; what was there goes to where `made` was, and away with it."""
-    if os.path.lexists(target):
-        exchange(made, target)
-    else:
-        made.rename(target)
 
 
 def _sync_folders(folders: Iterable[Path]) -> None:

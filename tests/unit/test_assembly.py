@@ -9,7 +9,7 @@ import pytest
 
 from hatch_oci.assembly import assemble
 from hatch_oci.base.resolve import Base
-from hatch_oci.errors import WheelError
+from hatch_oci.errors import BaseError, WheelError
 from hatch_oci.image.config import ImageConfig, empty_config, read_config
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
@@ -61,6 +61,17 @@ def config_of(base: Base, table: Mapping[str, Any], app: Installation | None = N
     config, _, _ = assemble(base, LAYERS, read_table(table), {}, app)
     inner: dict[str, Any] = json.loads(config.raw)["config"]
     return inner
+
+
+def test_more_layers_than_engines_take_are_refused() -> None:
+    many = [LAYERS[0]] * 126
+    assert len(assemble(base_of(), many, read_table({}), {}, None)[1].layers) == 127
+    with pytest.raises(BaseError) as error:
+        assemble(base_of(), [*many, LAYERS[1]], read_table({}), {}, None)
+    assert str(error.value) == (
+        "the base has 1 layers and the build adds 127: engines take 127 at most; "
+        "choose another base-image, or join tables of `copy`"
+    )
 
 
 def test_layers_of_the_base_come_first(app: Installation) -> None:
@@ -146,6 +157,7 @@ MAIN = ("/app/.venv/bin/python", "-m")
         ([], ["demo-1.0.data/purelib/demo/__main__.py"], (*MAIN, "demo")),
         ([], ["demo/__main__.py", "demo/sub/__main__.py"], (*MAIN, "demo")),
         ([], ["space/tool/__main__.py"], (*MAIN, "space.tool")),
+        ([], ["other/__main__.py", "other/sub/__main__.py", "space/tool/__main__.py"], (*MAIN, "other")),
         ([], ["demo/__init__.py", "demo/server/__main__.py"], (*MAIN, "demo.server")),
     ],
 )

@@ -14,7 +14,7 @@ from hatch_oci.image.config import ConfigEdit, edit_config, read_config
 from hatch_oci.image.document import Node, parse_json
 from hatch_oci.image.manifest import read_manifest
 from hatch_oci.image.reference import Reference
-from hatch_oci.output.swap import exchange
+from hatch_oci.output.swap import put_in_place
 from hatch_oci.report import format_size
 from tests.unit.documents import FIRST, encode, image_config, index
 from tests.unit.projects import builder_of, read_table
@@ -107,7 +107,7 @@ def test_a_shebang_is_measured_in_bytes() -> None:
 def test_an_exchange_that_fails_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     with pytest.raises(FileNotFoundError):
-        exchange(tmp_path / "absent", tmp_path / "old")
+        put_in_place(tmp_path / "absent", tmp_path / "old")
     assert list(tmp_path.iterdir()) == [tmp_path / "old"]
 
 

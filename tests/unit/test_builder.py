@@ -233,6 +233,18 @@ def test_clean_removes_layouts_and_records_and_nothing_else(project: Path) -> No
     ]
 
 
+def test_what_a_killed_build_moved_aside_is_back_though_this_one_fails(project: Path) -> None:
+    aside = project / "dist" / "my_app-1.2.3+local.1.oci.aside"
+    made = build(builder_of(project, 'base-image = "scratch"\nwheel = false'))
+    made.rename(aside)
+    with pytest.raises(SystemExit):
+        build(builder_of(project, 'base-image = "oci:nowhere"\nwheel = false'))
+    assert (made / "index.json").is_file()
+    made.rename(aside)
+    list(builder_of(project, 'base-image = "scratch"\nwheel = false').build(clean_only=True))
+    assert list((project / "dist").iterdir()) == []
+
+
 def test_clean_takes_a_symlink_in_the_place_of_a_layout_away(project: Path) -> None:
     (project / "dist").mkdir()
     (project / "dist" / "my_app-1.0.oci").symlink_to(project / "static")
