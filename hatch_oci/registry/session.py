@@ -14,7 +14,8 @@ from hatch_oci.registry.authorization import Authorization, Way
 from hatch_oci.registry.network import Deadline, Scope, is_loopback
 from hatch_oci.registry.options import Patience
 from hatch_oci.registry.said import said
-from hatch_oci.registry.transport import MAX_ERROR, Answer, Reply, Request, Transport, origin
+from hatch_oci.registry.transport import MAX_ERROR, Answer, Reply, Request, Transport
+from hatch_oci.registry.urls import origin
 
 _WANTS_TLS = b"HTTPS"
 
