@@ -23,7 +23,7 @@ _HATCHS_OWN = ("no_prompt", "initialize_auth")
 _TABLE_KEYS = ("repository", "tags", "disable")
 
 
-class OCIPublisher(PublisherInterface):  # type: ignore[misc]  # Hatch has no types
+class OCIPublisher(PublisherInterface):
     """Pushes what `hatch build -t oci` wrote."""
 
     PLUGIN_NAME = "oci"
@@ -57,7 +57,9 @@ class OCIPublisher(PublisherInterface):  # type: ignore[misc]  # Hatch has no ty
 
     def _check(self, options: dict[str, Any]) -> None:
         mistakes = [
-            f"Field `tool.hatch.publish.oci.{key}` is not known" for key in self.project_config if key not in _TABLE_KEYS
+            f"Field `tool.hatch.publish.oci.{key}` is not known"
+            for key in self.project_config
+            if key not in _TABLE_KEYS
         ]
         mistakes += [
             f"Option `{key}` is not known; there are: {', '.join(_OPTIONS)}"
@@ -66,5 +68,3 @@ class OCIPublisher(PublisherInterface):  # type: ignore[misc]  # Hatch has no ty
         ]
         if mistakes:
             raise ConfigError(mistakes)
-
-

@@ -135,7 +135,9 @@ class _Push:
         missing = [one for digest, one in blobs.items() if not self._known.here(digest)]
         total = sum(one.size for one in missing)
         with (
-            self._transport.reporter.transfer(f"Pushing {len(missing)} blobs to {self._destination.host}", total) as advance,
+            self._transport.reporter.transfer(
+                f"Pushing {len(missing)} blobs to {self._destination.host}", total
+            ) as advance,
             ThreadPoolExecutor(_PARALLEL) as pool,
         ):
             futures = [pool.submit(self._push_blob, one, advance) for one in missing]
@@ -187,4 +189,3 @@ class _Push:
         with stored.path.open("rb") as file:
             while chunk := file.read(1024 * 1024):
                 yield chunk
-

@@ -116,4 +116,3 @@ def _small(layout: Path, descriptor: Descriptor) -> bytes:
         message = f"{path} is not what its digest says: build the image anew"
         raise ContentError(message)
     return raw
-

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from hatch_oci.errors import RegistryError, UnreachableError
 from hatch_oci.image.digest import Digest
-from hatch_oci.registry.attempts import PASSING, Attempts
+from hatch_oci.registry.attempts import PASSING, Attempts, read_retry_after
 from hatch_oci.registry.session import Place, Session
-from hatch_oci.registry.transport import MAX_ERROR, Content, Reply, Transport
+from hatch_oci.registry.transport import MAX_ERROR, Content, Transport
 
 _ACCEPTED = 202
 _CREATED = 201
@@ -96,12 +96,6 @@ class Destination:
         if reply.status in PASSING or reply.status in (401, 404, 416):
             # The session is lost, or its token: the next try begins both anew.
             message = f"HTTP {reply.status} from {self.host} at the end of {blob.digest}"
-            raise UnreachableError(message, _retry_after(reply))
+            raise UnreachableError(message, read_retry_after(reply.headers.get("retry-after", "")))
         if reply.status != _CREATED:
             raise self._session.problem(reply, f"blob {blob.digest}")
-
-
-def _retry_after(reply: Reply) -> float | None:
-    from hatch_oci.registry.attempts import read_retry_after
-
-    return read_retry_after(reply.headers.get("retry-after", ""))

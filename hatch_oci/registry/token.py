@@ -12,7 +12,7 @@ from hatch_oci.image.document import parse_json, printable
 from hatch_oci.registry.credentials import Credential
 from hatch_oci.registry.network import Scope, is_name
 from hatch_oci.registry.said import said
-from hatch_oci.registry.transport import Request, Transport
+from hatch_oci.registry.transport import Content, Request, Transport
 from hatch_oci.registry.urls import Target, safe_url
 
 MAX_TOKEN_ANSWER = 64 * 1024
@@ -136,7 +136,7 @@ def _post(realm: Realm, credential: Credential, nearest: Scope) -> Request:
         "scope": realm.scope,
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return Request("POST", realm.url, headers, urlencode(form).encode(), nearest=nearest, redirects=0)
+    return Request("POST", realm.url, headers, Content.of(urlencode(form).encode()), nearest=nearest, redirects=0)
 
 
 def _read_token(raw: bytes, where: str, asked: float) -> Token:
