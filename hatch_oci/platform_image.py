@@ -61,6 +61,7 @@ class PlatformImage:
             wheel=app.filename if app else None,
             wheel_sha256=app.sha256 if app else None,
             packages=self._packages(),
+            missing=[one.digest for one in self.base.layers if one.digest not in self.paths],
         )
 
     def _packages(self) -> dict[str, str]:
