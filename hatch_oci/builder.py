@@ -112,7 +112,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         with ExitStack() as stack:
             provided, installation = self._install(contents, platform, folder, stack, store, transport)
             plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place))
-            check_starts(plan, base, settings, contents)
+            check_starts(plan, base, settings, contents, reporter)
             layers = []
             for planned in (*stdlib_layers(base, blobs, contents, settings), *plan.layers):
                 layer = planned.write(store)
