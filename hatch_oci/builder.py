@@ -6,35 +6,45 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.builders.plugin.interface import BuilderInterface
+from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.exceptions import UnknownPluginError
 from hatchling.plugin.manager import PluginManager
 
 from hatch_oci.assembly import assemble
-from hatch_oci.base.look import Contents, look_into
-from hatch_oci.base.python import supported_tags
+from hatch_oci.base.look import Contents, look_into, recall_contents
 from hatch_oci.base.resolve import Base, fetch_layers, resolve
-from hatch_oci.config import OCIConfig, describe, wheel_builder
+from hatch_oci.config import OCIConfig, describe, needs_of, uses_hatchling, wheel_builder
 from hatch_oci.errors import BaseError, OCIError, WheelError
-from hatch_oci.image.manifest import Manifest
+from hatch_oci.image.manifest import make_index
+from hatch_oci.image.platform import Platform
+from hatch_oci.installation import Installation
+from hatch_oci.layers.bytecode import check_compiler
 from hatch_oci.layers.compress import GZIP_IS_REPRODUCIBLE
-from hatch_oci.layers.layer import Layer
+from hatch_oci.layers.fit import check_runs, find_wheel
 from hatch_oci.layers.venv import Venv
-from hatch_oci.layers.wheel import check_runs, find_wheel, open_wheel
+from hatch_oci.layers.wheel import open_wheel
+from hatch_oci.lock.build import add_file, build_wheel
+from hatch_oci.lock.dependencies import Dependency, check_clashes, depend_on
+from hatch_oci.lock.provide import Choices, Provided, provide
+from hatch_oci.lock.target import Target
 from hatch_oci.output.layout import write_layout
 from hatch_oci.output.place import Place
-from hatch_oci.output.record import LayerRecord, Record, write_record
-from hatch_oci.packing import App, pack_layers
+from hatch_oci.output.record import write_record
+from hatch_oci.output.swap import put_back
+from hatch_oci.packing import plan_layers
+from hatch_oci.platform_image import PlatformImage, check_starts, record_of, stdlib_layers
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter, format_size
-from hatch_oci.store.blobs import BlobStore, cache_folder
+from hatch_oci.store.blobs import BlobStore, StoredBlob, cache_folder
 
 
 class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
@@ -76,59 +86,125 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
     def _build(self, place: Place) -> Path:
         settings = self.config.settings
         reporter = self._reporter()
+        put_back(place.layout)
         with ExitStack() as stack:
             store = BlobStore(cache_folder())
             transport = stack.enter_context(closing(Transport(settings.registries, reporter)))
-            base = resolve(settings.base_image, settings.platform, Path(self.root), store, transport)
-            base_blobs = fetch_layers(base, store, reporter)
-            contents = look_into(base, base_blobs, store, settings.python, settings.libc)
-            _tell_of_base(base, contents, reporter)
-            app = stack.enter_context(self._app(contents)) if settings.wheel is not False else None
-            layers = []
-            for layer in pack_layers(settings, Path(self.root), app, contents.outline, store, self._left_out(place)):
-                reporter.info(f"Layer {layer.summary}: {format_size(layer.descriptor.size)}")
-                layers.append(layer)
-            config, manifest = assemble(base, layers, settings, describe(self.metadata), app)
-        paths = {blob.digest: blob.path for blob in base_blobs}
-        paths |= {layer.descriptor.digest: store.path(layer.descriptor.digest) for layer in layers}
-        write_layout(place.layout, manifest, config.raw, paths, settings.repository, settings.tags)
-        write_record(place.record, self._record(base, layers, manifest, app))
-        reporter.info(f"Image {settings.repository}:{settings.tags[0]} {manifest.digest}")
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            made = [self._image(platform, place, folder, store, transport) for platform in settings.platforms]
+        index = make_index([(one.manifest, one.config.platform) for one in made], made[0].annotations)
+        top = index if len(made) > 1 else made[0].manifest
+        documents = [*(raw for one in made for raw in (one.manifest.raw, one.config.raw)), top.raw]
+        layers = {digest: path for one in made for digest, path in one.paths.items()}
+        write_layout(place.layout, top.descriptor, documents, layers, settings.repository, settings.tags)
+        write_record(place.record, record_of(made, top.descriptor, settings))
+        reporter.info(f"Image {settings.repository}:{settings.tags[0]} {top.digest}")
         return place.layout
 
-    @contextmanager
-    def _app(self, contents: Contents) -> Iterator[App]:
-        """Open the project's wheel, which is built first unless a prebuilt one is asked for."""
+    def _image(
+        self, platform: Platform, place: Place, folder: Path, store: BlobStore, transport: Transport
+    ) -> PlatformImage:
+        """Make the image for one platform, as blobs in the store."""
+        settings, reporter, root = self.config.settings, transport.reporter, Path(self.root)
+        base = resolve(settings.base_image, platform, root, store, transport)
+        blobs, contents = self._look(base, store, reporter)
+        _tell_of_base(base, contents, reporter)
+        with ExitStack() as stack:
+            provided, installation = self._install(contents, platform, folder, stack, store, transport)
+            plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place))
+            check_starts(plan, base, settings, contents, reporter)
+            layers = []
+            for planned in (*stdlib_layers(base, blobs, contents, settings), *plan.layers):
+                layer = planned.write(store)
+                reporter.info(f"Layer {layer.summary}: {format_size(layer.descriptor.size)}")
+                layers.append(layer)
+            config, manifest, annotations = assemble(base, layers, settings, describe(self.metadata), plan.installation)
+        paths = {layer.descriptor.digest: store.path(layer.descriptor.digest) for layer in layers}
+        return PlatformImage(
+            base, blobs, tuple(layers), paths, config, manifest, annotations, plan.installation, provided.lock
+        )
+
+    def _look(self, base: Base, store: BlobStore, reporter: Reporter) -> tuple[tuple[StoredBlob, ...], Contents]:
+        """Return the base's layers, and what is in them; a sparse image does without the layers, if that is known."""
         settings = self.config.settings
+        if settings.sparse and "stdlib" not in settings.dependencies.bytecode:
+            absent = tuple(StoredBlob(one.digest, one.size, store.path(one.digest)) for one in base.layers)
+            if contents := recall_contents(base, absent, store, settings.python, settings.libc):
+                return (), contents
+        blobs = fetch_layers(base, store, reporter)
+        contents = look_into(base, blobs, store, settings.python, settings.libc)
+        return (() if settings.sparse else blobs), contents
+
+    def _install(
+        self,
+        contents: Contents,
+        platform: Platform,
+        folder: Path,
+        stack: ExitStack,
+        store: BlobStore,
+        transport: Transport,
+    ) -> tuple[Provided, Installation | None]:
+        """Gather what goes into the venv; None where the image has none. Wheels that are built lie in `folder`."""
+        settings = self.config.settings
+        chosen = settings.dependencies
+        needs = needs_of(self.metadata, chosen.wanted)
+        with_lock = chosen.lock is not None and (bool(needs.requirements) or chosen.lock != "auto")
+        if settings.wheel is False and not with_lock:
+            return Provided(), None
         python = contents.python
         if python is None:
             raise BaseError(contents.problem)
-        if self.metadata.core.dependencies:
-            missing = ", ".join(self.metadata.core.dependencies)
-            self._reporter().warn(f"this version puts no dependencies into the image; the project has: {missing}")
-        tags = supported_tags(python, settings.platform)
-        with tempfile.TemporaryDirectory() as folder:
-            if isinstance(settings.wheel, str):
-                core = self.metadata.core
-                path = find_wheel(Path(self.root), settings.wheel, core.name, str(self.metadata.version), tags)
-            else:
-                path = self._build_wheel(folder)
-            with open_wheel(path) as wheel:
-                check_runs(wheel, frozenset(tags), python.version, f"{python} on {settings.platform}")
-                yield App(wheel, Venv(settings.prefix, python.executable, python.binary_name, python.version))
+        if chosen.bytecode:
+            check_compiler(python.minor, python.free_threaded)
+        target = Target(python, platform)
+        provided = Provided()
+        if with_lock:
+            choices = Choices(chosen.lock or "auto", chosen.excluded, chosen.sdists)
+            packages = contents.packages if chosen.system_site_packages else None
+            build_member = partial(self._member, folder, store, offline=transport.options.offline)
+            provided = provide(needs, choices, Path(self.root), target, packages, build_member, store, transport)
+        app = None
+        if settings.wheel is not False:
+            app = stack.enter_context(open_wheel(self._app(folder, target)))
+            check_runs(app, frozenset(target.tags), python.version, f"{python} on {platform}")
+        venv = Venv(settings.prefix, python.executable, python.binary_name, python.version, chosen.system_site_packages)
+        wheels = [*provided.dependencies, *provided.members]
+        check_clashes(wheels, app, venv, store)
+        return provided, Installation(venv, provided.dependencies, provided.members, app)
 
-    def _build_wheel(self, folder: str) -> Path:
+    def _app(self, folder: Path, target: Target) -> Path:
+        """Return the project's wheel, which is built, once, unless a prebuilt one is asked for."""
+        settings = self.config.settings
+        if isinstance(settings.wheel, str):
+            core = self.metadata.core
+            return find_wheel(Path(self.root), settings.wheel, core.name, str(self.metadata.version), target.tags)
+        built = list((folder / "app").glob("*.whl"))
+        return built[0] if built else self._build_wheel(wheel_builder(self), folder / "app", "the project's wheel")
+
+    def _member(self, folder: Path, store: BlobStore, source: Path, *, offline: bool) -> Dependency:
+        """Build the wheel of another package of the workspace: with hatchling at hand, with uv if it wants another."""
+        target = folder / "members" / source.name
+        if target.exists():
+            (path,) = target.glob("*.whl")
+        elif uses_hatchling(source):
+            path = self._build_wheel(WheelBuilder(str(source), app=self.app), target, f"the wheel of {source.name}")
+        else:
+            path = build_wheel(source, target, offline=offline)
+        return depend_on(path.name, add_file(path, store), store)
+
+    @staticmethod
+    def _build_wheel(builder: WheelBuilder, folder: Path, what: str) -> Path:
         try:
-            (artifact,) = wheel_builder(self).build(directory=folder, versions=["standard"])
+            (artifact,) = builder.build(directory=str(folder), versions=["standard"])
         except (UnknownPluginError, ImportError) as error:
             message = (
-                f"the project's wheel could not be built: {error}\n"
+                f"{what} could not be built: {error}\n"
                 "If one of its build hooks needs this, let Hatch install it: `hatch build -t wheel -t oci`"
             )
             raise WheelError(message) from error
         except Exception as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
-            message = f"the project's wheel could not be built: {reason}\n`hatch build -t wheel` says more"
+            message = f"{what} could not be built: {reason}\n`hatch build -t wheel` says more"
             raise WheelError(message) from error
         return Path(artifact)
 
@@ -141,25 +217,6 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         folders = {place.directory.resolve(), Path(self.config.directory).resolve()}
         places = [replace(place, directory=folder) for folder in folders]
         return lambda path: any(one.holds(path) for one in places)
-
-    def _record(self, base: Base, layers: Sequence[Layer], manifest: Manifest, app: App | None) -> Record:
-        settings = self.config.settings
-        below = zip(base.layers, base.config.diff_ids, strict=True)
-        return Record(
-            repository=settings.repository,
-            tags=settings.tags,
-            platform=settings.platform,
-            manifest=manifest,
-            layers=[
-                *(LayerRecord(descriptor, diff_id, "base") for descriptor, diff_id in below),
-                *(LayerRecord(layer.descriptor, layer.diff_id, layer.summary) for layer in layers),
-            ],
-            base_reference=base.name,
-            base_digest=base.top_digest,
-            base_manifest_digest=base.digest,
-            wheel=app.wheel.filename if app else None,
-            wheel_sha256=app.wheel.sha256 if app else None,
-        )
 
     def _reporter(self) -> Reporter:
         return Reporter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,13 @@ from hatchling.builders.utils import get_reproducible_timestamp
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
+from packaging.dependency_groups import resolve_dependency_groups
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from hatch_oci.errors import ConfigError
 from hatch_oci.image import annotation_keys as keys
+from hatch_oci.lock.provide import Needs
 from hatch_oci.registry_settings import read_registry_options
 from hatch_oci.settings import Project, Settings, read_settings
 from hatch_oci.table import Table
@@ -23,6 +28,7 @@ from hatch_oci.table import Table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hatch_oci.lock.lockfile import Wanted
     from hatch_oci.registry.options import RegistryOptions
 
 # What projects call their links (the well-known labels of the project URLs specification, and usual ones).
@@ -39,6 +45,15 @@ _YEAR_9999 = 253_402_300_799
 def wheel_builder(builder: BuilderInterface[Any, Any]) -> WheelBuilder:
     """Return what builds the wheel of the project that `builder` is for."""
     return WheelBuilder(builder.root, plugin_manager=builder.plugin_manager, metadata=builder.metadata, app=builder.app)
+
+
+def uses_hatchling(root: Path) -> bool:
+    """Tell whether the project at `root` builds itself with hatchling."""
+    try:
+        document = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(document.get("build-system", {}).get("build-backend") == "hatchling.build")
 
 
 class OCIConfig(BuilderConfig):
@@ -86,6 +101,29 @@ def registry_options(root: Path) -> RegistryOptions:
     if table.mistakes:
         raise ConfigError(table.mistakes)
     return options
+
+
+def needs_of(metadata: ProjectMetadata[Any], wanted: Wanted) -> Needs:
+    """Return what the project says that it needs; a `ConfigError` for an extra or a group that it does not have."""
+    core = metadata.core
+    extras = {canonicalize_name(extra): texts for extra, texts in core.optional_dependencies.items()}
+    texts = list(core.dependencies)
+    mistakes = []
+    for extra in wanted.extras:
+        if canonicalize_name(extra) in extras:
+            texts += extras[canonicalize_name(extra)]
+        else:
+            mistakes.append(
+                f"Field `tool.hatch.build.targets.oci.extras` names {extra!r}, which the project does not have"
+            )
+    if wanted.groups:
+        try:
+            texts += resolve_dependency_groups(metadata.config.get("dependency-groups", {}), *wanted.groups)
+        except (LookupError, ValueError, TypeError) as error:
+            mistakes.append(f"Field `tool.hatch.build.targets.oci.dependency-groups`: {error}")
+    if mistakes:
+        raise ConfigError(mistakes)
+    return Needs(canonicalize_name(core.raw_name), tuple(map(Requirement, texts)), wanted)
 
 
 def _timestamp() -> int | None:

@@ -14,6 +14,7 @@ OCIError
 ├── BaseError          a base image that cannot serve: no such platform, no Python in it
 ├── LockError          a lock that is missing, stale, or cannot serve the image's platform
 ├── WheelError         a wheel that is invalid, or cannot run on the base
+├── RunError           an image that could not start
 ├── SourceError        files of the project that cannot be packed
 └── OutputError        a result, or a file of the cache, that cannot be written
 
@@ -88,6 +89,10 @@ class LockError(OCIError):
 
 class WheelError(OCIError):
     """A wheel that is invalid, or that cannot run on the base."""
+
+
+class RunError(OCIError):
+    """An image that could not start."""
 
 
 class SourceError(OCIError):

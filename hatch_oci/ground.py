@@ -35,6 +35,14 @@ class Ground:
         self._laid |= {entry.path: (entry, summary) for entry in laid}
         return laid
 
+    def laid(self, path: str) -> Entry | None:
+        """Return what one of our layers has where `path` leads, None where there is nothing of ours."""
+        return self._laid.get(self.real_path(path), (None,))[0]
+
+    def has(self, path: str) -> bool:
+        """Tell whether `path` leads to a file."""
+        return self._is_file(self.real_path(path))
+
     def real_path(self, path: str) -> str:
         """Return where `path` leads when all symlinks are followed; what is not there stays as it is."""
         trail: list[str] = []

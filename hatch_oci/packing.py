@@ -3,65 +3,152 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from hatch_oci.base.outline import Outline
 from hatch_oci.errors import SourceError
 from hatch_oci.ground import Ground
-from hatch_oci.layers.entry import Entry
+from hatch_oci.installation import Installation
+from hatch_oci.layers.bytecode import bytecode_path, compile_bytecode, compiler
+from hatch_oci.layers.entry import Entry, Kind, file_entry
 from hatch_oci.layers.folder import copy_entries
 from hatch_oci.layers.layer import Layer, write_layer
-from hatch_oci.layers.venv import Venv, venv_entries, wheel_entries
-from hatch_oci.layers.wheel import Wheel
+from hatch_oci.layers.venv import Compiler, Venv, venv_entries, wheel_entries
+from hatch_oci.lock.dependencies import Dependency
+from hatch_oci.lock.layers import dependency_layer
 from hatch_oci.settings import Settings
 from hatch_oci.store.blobs import BlobStore
 
+_OWN_LAYERS = 16
+"""How many layers a build adds at most, unless it copies more folders than that."""
+
+_LEAST_FOR_DEPENDENCIES = 3
+
 
 @dataclass(frozen=True, slots=True)
-class App:
-    """The project's wheel, and the venv that it is installed into."""
+class PlannedLayer:
+    """A layer that is still to be written, or is known from an earlier build."""
 
-    wheel: Wheel
-    venv: Venv
+    summary: str
+    write: Callable[[BlobStore], Layer]
 
 
-def pack_layers(
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The layers to write, the lowest first, and what the image then holds, the dependencies excepted."""
+
+    layers: tuple[PlannedLayer, ...]
+    ground: Ground
+    installation: Installation | None
+    """As it was asked for, but below the real path of its prefix."""
+
+
+def plan_layers(
     settings: Settings,
     root: Path,
-    app: App | None,
+    installation: Installation | None,
     base: Outline,
-    store: BlobStore,
     left_out: Callable[[Path], bool] = lambda _path: False,
-) -> Iterator[Layer]:
-    """Yield the layers as they are written: the venv, the copied folders, and the app, which changes most.
+) -> Plan:
+    """Plan the venv, the dependencies, the workspace's members, the copied folders, and the app, which changes most.
 
     `left_out` tells which files of the project are never copied. A `SourceError` where two layers put a file at one
     path, or one would destroy what the base has there.
     """
     ground = Ground(base)
-    if app:
-        _check_prefix(app.venv, ground)
-    for summary, entries in _parts(settings, root, app, left_out):
-        yield write_layer(ground.lay(entries, summary), summary, settings.compression, store)
+    if installation:
+        installation = replace(installation, venv=_at_real_path(installation.venv, ground))
+    layers = list(_planned(settings, root, installation, ground, left_out))
+    return Plan(tuple(layers), ground, installation)
 
 
-def _check_prefix(venv: Venv, ground: Ground) -> None:
-    """Refuse a venv whose links to the base's Python would take that Python's place."""
+def _planned(
+    settings: Settings,
+    root: Path,
+    installation: Installation | None,
+    ground: Ground,
+    left_out: Callable[[Path], bool],
+) -> Iterator[PlannedLayer]:
+    compression = settings.compression
+    if installation:
+        venv = installation.venv
+        yield _fresh(f"venv {venv.prefix}", venv_entries(venv), ground, compression)
+        yield from _dependencies(settings, installation)
+    for copy in settings.copies:
+        # Not where they come from, which may be a path of this machine: the summary goes into the image.
+        summary = f"files {copy.target.rstrip('/') or '/'}"
+        entries = copy_entries(copy, root, left_out)
+        if installation:
+            _check_apart(summary, entries, installation)
+        yield _fresh(summary, entries, ground, compression)
+    if installation and installation.app:
+        wheel = installation.app
+        compile_to = _compiler(installation.venv) if "app" in settings.dependencies.bytecode else None
+        entries = wheel_entries(wheel, installation.venv, requested=True, compile_to=compile_to)
+        yield _fresh(f"wheel {wheel.name} {wheel.version}", entries, ground, compression)
+
+
+def _fresh(summary: str, entries: Sequence[Entry], ground: Ground, compression: str) -> PlannedLayer:
+    laid = ground.lay(entries, summary)
+    return PlannedLayer(summary, lambda store: write_layer(laid, summary, compression, store))
+
+
+def _dependencies(settings: Settings, installation: Installation) -> Iterator[PlannedLayer]:
+    others = 1 + len(settings.copies) + bool(installation.members) + bool(installation.app)
+    most = max(_OWN_LAYERS - others, _LEAST_FOR_DEPENDENCIES)
+    groups = [(group.summary, chosen) for group, chosen in installation.groups(settings.dependencies.layers, most)]
+    if installation.members:
+        names = ", ".join(one.facts.key for one in installation.members)
+        groups.append((f"workspace {names}", installation.members))
+    venv = installation.venv
+    named_compiler = None
+    if "dependencies" in settings.dependencies.bytecode:
+        named_compiler = (compiler(), _compiler(venv))
+    for summary, chosen in groups:
+        write = partial(_write_dependencies, summary, chosen, venv, settings.compression, named_compiler)
+        yield PlannedLayer(summary, write)
+
+
+def _write_dependencies(
+    summary: str,
+    chosen: Sequence[Dependency],
+    venv: Venv,
+    compression: str,
+    named_compiler: tuple[str, Compiler] | None,
+    store: BlobStore,
+) -> Layer:
+    return dependency_layer(summary, chosen, venv, compression, store, named_compiler)
+
+
+def _compiler(venv: Venv) -> Compiler:
+    def compile_to(source: bytes, path: str) -> Entry | None:
+        data = compile_bytecode(source, path)
+        return file_entry(bytecode_path(path, venv.python_minor), data) if data else None
+
+    return compile_to
+
+
+def _at_real_path(venv: Venv, ground: Ground) -> Venv:
+    """Return the venv at the place that its prefix leads to; a `SourceError` where that is the base's Python's own."""
     if ground.real_path(venv.bin) == posixpath.dirname(venv.python).strip("/"):
         message = f"prefix = {venv.prefix!r} is where the base has its own Python, {venv.python}: choose another folder"
         raise SourceError(message)
+    return replace(venv, prefix=f"/{ground.real_path(venv.prefix)}")
 
 
-def _parts(
-    settings: Settings, root: Path, app: App | None, left_out: Callable[[Path], bool]
-) -> Iterator[tuple[str, list[Entry]]]:
-    if app:
-        yield f"venv {app.venv.prefix}", venv_entries(app.venv)
-    for copy in settings.copies:
-        # Not where they come from, which may be a path of this machine: the summary goes into the image.
-        yield f"files {copy.target.rstrip('/') or '/'}", copy_entries(copy, root, left_out)
-    if app:
-        wheel = app.wheel
-        yield f"wheel {wheel.name} {wheel.version}", wheel_entries(wheel, app.venv, requested=True)
+def _check_apart(summary: str, entries: Sequence[Entry], installation: Installation) -> None:
+    """Refuse copied files among those of a dependency, whose layer is made without a look at other layers."""
+    venv = installation.venv
+    prefix = venv.prefix.strip("/")
+    for entry in entries:
+        if entry.kind is Kind.FOLDER or not entry.path.startswith(f"{prefix}/"):
+            continue
+        below = entry.path.removeprefix(f"{venv.site_packages}/").removeprefix(f"{prefix}/")
+        tops = {below.partition("/")[0], "/".join(below.split("/")[:2])}
+        for one in installation.wheels:
+            if not tops.isdisjoint(one.facts.tops):
+                message = f"{summary} would put /{entry.path} among the files of {one.filename}"
+                raise SourceError(message)

@@ -20,8 +20,13 @@ def read_registry_options(table: Table) -> RegistryOptions:
         mirrors=_read_mirrors(table),
         insecure_registries=_read_hosts(table, "insecure-registries"),
         trusted_realms=_read_hosts(table, "trusted-realms"),
-        offline=os.environ.get(OFFLINE_VARIABLE, "0") not in ("", "0"),
+        offline=is_set(OFFLINE_VARIABLE),
     )
+
+
+def is_set(variable: str) -> bool:
+    """Tell whether an environment variable is switched on: neither empty nor `0`."""
+    return os.environ.get(variable, "0") not in ("", "0")
 
 
 def _read_mirrors(table: Table) -> dict[str, tuple[str, ...]]:

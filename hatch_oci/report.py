@@ -23,16 +23,21 @@ class Reporter:
 
     @contextmanager
     def transfer(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Announce work on `total` bytes; the function to call with each number of bytes done is yielded."""
-        line = _LiveLine(what, total)
-        if self.live:
-            try:
-                yield line.advance
-            finally:
-                line.clear()
-        else:
+        """Tell of work on `total` bytes; the function to call with each number of bytes done is yielded.
+
+        It is told before the work; where a line is drawn over meanwhile, what stays of it is told at the end.
+        """
+        announcement = f"{what}: {format_size(total)}"
+        if not self.live:
+            self.info(announcement)
             yield lambda _count: None
-        self.info(f"{what}: {format_size(total)}")
+            return
+        line = _LiveLine(what, total)
+        try:
+            yield line.advance
+        finally:
+            line.clear()
+        self.info(announcement)
 
 
 QUIET = Reporter(info=lambda _text: None, warn=lambda _text: None)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatch_oci.base.python import Libc
+from hatch_oci.dependency_settings import DEPENDENCY_KEYS, DependencySettings, read_dependency_settings
 from hatch_oci.errors import ConfigError
 from hatch_oci.image.platform import Platform
 from hatch_oci.layers.folder import Copy
 from hatch_oci.layers.layer import COMPRESSIONS
 from hatch_oci.registry.options import RegistryOptions
-from hatch_oci.registry_settings import REGISTRY_KEYS, read_registry_options
+from hatch_oci.registry_settings import REGISTRY_KEYS, is_set, read_registry_options
 from hatch_oci.table import Table
 from hatch_oci.values import (
     Words,
@@ -22,7 +23,7 @@ from hatch_oci.values import (
     read_created,
     read_env,
     read_libc,
-    read_platform,
+    read_platforms,
     read_ports,
     read_prefix,
     read_repository,
@@ -36,6 +37,8 @@ from hatch_oci.values import (
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
+
+SPARSE_VARIABLE = "HATCH_OCI_SPARSE"
 
 _KEYS = [
     "base-image",
@@ -59,17 +62,10 @@ _KEYS = [
     "compression",
     "python",
     "libc",
+    *DEPENDENCY_KEYS,
     *REGISTRY_KEYS,
 ]
 _LATER_KEYS = [
-    "lock",
-    "extras",
-    "dependency-groups",
-    "exclude-packages",
-    "allow-sdist",
-    "system-site-packages",
-    "layers",
-    "bytecode",
     "format",
     "sbom",
     "attestations",
@@ -107,7 +103,7 @@ class Settings:
     """What the table says, checked, with the defaults filled in."""
 
     base_image: str
-    platform: Platform
+    platforms: tuple[Platform, ...]
     repository: str
     tags: tuple[str, ...]
     wheel: bool | str
@@ -127,7 +123,10 @@ class Settings:
     compression: str
     python: str | None
     libc: Libc | None
+    dependencies: DependencySettings
     registries: RegistryOptions
+    sparse: bool
+    """Whether the base's layers stay where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ def read_settings(table: Table, project: Project) -> Settings:
             table.wrong(key, f"does nothing for an image: {_WHERE_PACKAGES_ARE_MADE}")
     settings = Settings(
         base_image=read_base_image(table, project.requires_python),
-        platform=read_platform(table),
+        platforms=read_platforms(table),
         repository=read_repository(table, project.name),
         tags=read_tags(table, project.version),
         wheel=read_wheel(table),
@@ -173,7 +172,9 @@ def read_settings(table: Table, project: Project) -> Settings:
         compression=table.choice("compression", COMPRESSIONS),
         python=optional_path(table, "python"),
         libc=read_libc(table),
+        dependencies=read_dependency_settings(table),
         registries=read_registry_options(table),
+        sparse=is_set(SPARSE_VARIABLE),
     )
     if table.mistakes:
         raise ConfigError(table.mistakes)

@@ -76,6 +76,14 @@ class Table:
             return choices[0]
         return value
 
+    def flag(self, key: str) -> bool:
+        """Return a boolean, false by default."""
+        value = self.values.get(key, False)
+        if not isinstance(value, bool):
+            self.wrong(key, "must be a boolean")
+            return False
+        return value
+
     def array(self, key: str) -> list[Any]:
         """Return an array as it is."""
         value = self.values.get(key, [])

@@ -61,18 +61,22 @@ def _default_base(table: Table, allowed: SpecifierSet) -> str:
     return ""
 
 
-def read_platform(table: Table) -> Platform:
-    """Return the one platform."""
-    default = Platform("linux", "amd64")
-    texts = table.texts("platforms", (str(default),))
-    if len(texts) != 1:
-        table.wrong("platforms", "must hold one platform; several are not supported yet by this version")
-        return default
-    try:
-        return Platform.parse(texts[0])
-    except PlatformError as error:
-        table.wrong("platforms", f"holds what is {error}")
-        return default
+def read_platforms(table: Table) -> tuple[Platform, ...]:
+    """Return the platforms, in the order in which they stand there."""
+    texts = table.texts("platforms", ("linux/amd64",))
+    if not texts:
+        table.wrong("platforms", "must hold at least one platform")
+    platforms = []
+    for number, text in enumerate(texts, 1):
+        if not text:
+            continue
+        try:
+            platforms.append(Platform.parse(text))
+        except PlatformError as error:
+            table.wrong_element("platforms", number, f"is {error}")
+    if len(set(platforms)) != len(platforms):
+        table.wrong("platforms", "holds a platform twice")
+    return tuple(platforms)
 
 
 def read_repository(table: Table, default: str) -> str:

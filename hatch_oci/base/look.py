@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hatch_oci.base.outline import Outline, outline_of
+from hatch_oci.base.packages import find_packages
 from hatch_oci.base.python import Libc, Python, find_python
 from hatch_oci.base.resolve import Base
 from hatch_oci.base.tree import Tree, read_tree
@@ -15,7 +16,7 @@ from hatch_oci.errors import BaseError
 from hatch_oci.image.document import encode_json
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 
-_FORMAT = 2
+_FORMAT = 3
 """Raised when what is remembered changes its form or its meaning."""
 
 
@@ -26,18 +27,28 @@ class Contents:
     outline: Outline
     python: Python | None
     problem: str
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """The versions of the packages that Python finds there, by their normalised names."""
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as JSON."""
         python = self.python.to_json() if self.python else None
-        return {"outline": self.outline.to_json(), "python": python, "problem": self.problem}
+        return {
+            "outline": self.outline.to_json(),
+            "python": python,
+            "problem": self.problem,
+            "packages": dict(self.packages),
+        }
 
     @classmethod
     def from_json(cls, value: Any) -> Contents:
         """Return what `to_json` wrote down."""
         python = value["python"]
         return cls(
-            Outline.from_json(value["outline"]), Python.from_json(python) if python else None, str(value["problem"])
+            Outline.from_json(value["outline"]),
+            Python.from_json(python) if python else None,
+            str(value["problem"]),
+            dict(value["packages"]),
         )
 
 
@@ -45,20 +56,36 @@ def look_into(
     base: Base, blobs: tuple[StoredBlob, ...], store: BlobStore, python: str | None, libc: Libc | None
 ) -> Contents:
     """Return what the base holds; `python` (a path) and `libc` are taken as given where they are set."""
-    env = {name: base.config.env[name] for name in ("PATH", "PYTHON_VERSION") if name in base.config.env}
-    # Also the blobs' own digests: that one blob fits a diff_id says nothing of another.
-    layers = [(str(blob.digest), str(diff_id)) for blob, diff_id in zip(blobs, base.config.diff_ids, strict=True)]
-    key = hashlib.sha256(encode_json([_FORMAT, layers, env, python, str(libc)])).hexdigest()
-    found: Contents | None = store.recall("contents", key, Contents.from_json)
+    found = recall_contents(base, blobs, store, python, libc)
     if found is None:
         tree = read_tree([blob.path for blob in blobs], base.config.diff_ids)
-        found = _contents(tree, env, python, libc)
-        store.remember("contents", key, found.to_json())
-    return replace(found, problem=f"{base.name}: {found.problem}")
+        found = _contents(tree, _env(base), python, libc)
+        store.remember("contents", _key(base, blobs, python, libc), found.to_json())
+        found = replace(found, problem=f"{base.name}: {found.problem}")
+    return found
+
+
+def recall_contents(
+    base: Base, blobs: tuple[StoredBlob, ...], store: BlobStore, python: str | None, libc: Libc | None
+) -> Contents | None:
+    """Return what was found in a base before, None if it was not looked into; the blobs themselves need not be there."""
+    found: Contents | None = store.recall("contents", _key(base, blobs, python, libc), Contents.from_json)
+    return replace(found, problem=f"{base.name}: {found.problem}") if found else None
+
+
+def _key(base: Base, blobs: tuple[StoredBlob, ...], python: str | None, libc: Libc | None) -> str:
+    # Also the blobs' own digests: that one blob fits a diff_id says nothing of another.
+    layers = [(str(blob.digest), str(diff_id)) for blob, diff_id in zip(blobs, base.config.diff_ids, strict=True)]
+    return hashlib.sha256(encode_json([_FORMAT, layers, _env(base), python, str(libc)])).hexdigest()
+
+
+def _env(base: Base) -> dict[str, str]:
+    return {name: base.config.env[name] for name in ("PATH", "PYTHON_VERSION") if name in base.config.env}
 
 
 def _contents(tree: Tree, env: Mapping[str, str], python: str | None, libc: Libc | None) -> Contents:
     try:
-        return Contents(outline_of(tree), find_python(tree, env, python, libc), "")
+        found = find_python(tree, env, python, libc)
     except BaseError as error:
         return Contents(outline_of(tree), None, str(error))
+    return Contents(outline_of(tree), found, "", find_packages(tree, found))

@@ -57,7 +57,7 @@ class Python:
     """The real path of the binary in the image, all symlinks followed."""
 
     version: str
-    """Release and patch level, e.g. `3.13.1` or `3.15.0rc1`."""
+    """Release and patch level, e.g. `3.13.1` or `3.15.0rc1`; the release alone where the patch level is not known."""
 
     free_threaded: bool
     libc: Libc
@@ -67,8 +67,9 @@ class Python:
 
     @property
     def full_version(self) -> str:
-        """The version, with a `t` behind it where threads run free."""
-        return f"{self.version}{'t' if self.free_threaded else ''}"
+        """The version for people, with a `t` behind it where threads run free."""
+        unknown = ".?" if self.version.count(".") == 1 else ""
+        return f"{self.version}{unknown}{'t' if self.free_threaded else ''}"
 
     @property
     def minor(self) -> tuple[int, int]:
@@ -106,8 +107,11 @@ def find_python(tree: Tree, env: Mapping[str, str], chosen: str | None, libc: Li
         message = f"there is no file {chosen}; correct `python`"
         raise BaseError(message)
     if not files:
-        looked = ", ".join(folders)
-        message = f'no Python found on PATH (looked in {looked}): set python = "/path/to/python3.X" or choose another'
+        message = (
+            f"no Python found on PATH (looked in {', '.join(folders)}): "
+            'set python = "/path/to/python3.X" or choose another base-image; '
+            "wheel = false is for an image without Python"
+        )
         raise BaseError(message)
     executable = files[0]
     match = _BINARY.fullmatch(posixpath.basename(executable))
@@ -115,7 +119,7 @@ def find_python(tree: Tree, env: Mapping[str, str], chosen: str | None, libc: Li
         message = f'{executable} does not tell by its name which CPython it is: set python = "/path/to/python3.X"'
         raise BaseError(message)
     release = f"{match[1]}.{match[2]}"
-    version = _patch_version(tree, env, executable, release, match[3]) or f"{release}.0"
+    version = _patch_version(tree, env, executable, release, match[3]) or release
     return Python(executable, version, bool(match[3]), libc or _find_libc(tree, executable))
 
 
@@ -172,10 +176,17 @@ def _patch_version(tree: Tree, env: Mapping[str, str], executable: str, release:
         return version[1]
     library = f"libpython{release}{threading}.so.1.0"
     paths = [path for path, entry in tree.walk() if entry.kind == "file" and path.endswith(f"/{library}")]
-    pattern = re.compile(rb"\x00(" + re.escape(release).encode() + rb"\.\d+(?:(?:a|b|rc)\d+)?)\+?(?: \(|\x00)")
-    for data in tree.read([executable, *paths], _LIBRARY).values():
-        if found := pattern.search(data):
-            return found[1].decode()
+    contents = tree.read([executable, *paths], _LIBRARY)
+    return next(filter(None, (_own_version(contents.get(path, b""), release) for path in (executable, *paths))), None)
+
+
+def _own_version(data: bytes, release: str) -> str | None:
+    """Return the version string of a binary; None without one, or with several."""
+    # Linkers let a string share its bytes with the end of a longer one: the prefix, or the folder of the sources.
+    for before in (rb"\x00", rb"[/-]"):
+        pattern = rb"(?<=" + before + rb")(" + re.escape(release).encode() + rb"\.\d+(?:(?:a|b|rc)\d+)?)\+?(?: \(|\x00)"
+        if len(found := set(re.findall(pattern, data))) == 1:
+            return str(found.pop().decode())
     return None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import Node, encode_json, parse_json, printable
+from hatch_oci.image.platform import Platform
 
 MAX_MANIFEST = 4 * 1024 * 1024
 """Bytes; what registries must accept at least, and what is read at most (distribution-spec)."""
@@ -42,6 +43,11 @@ class Index:
     digest: Digest
     media_type: str
     manifests: tuple[Descriptor, ...]
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """A descriptor of these very bytes."""
+        return Descriptor(self.media_type, self.digest, len(self.raw))
 
 
 def read_manifest(
@@ -99,6 +105,20 @@ def make_manifest(config: Descriptor, layers: Sequence[Descriptor], annotations:
         document["annotations"] = dict(annotations)
     raw = encode_json(document)
     return Manifest(raw, Digest.of(raw), media_types.OCI_MANIFEST, config, tuple(layers))
+
+
+def make_index(images: Sequence[tuple[Manifest, Platform]], annotations: Mapping[str, str]) -> Index:
+    """Return a new OCI index of images, each for its platform."""
+    entries = tuple(replace(manifest.descriptor, platform=platform) for manifest, platform in images)
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": media_types.OCI_INDEX,
+        "manifests": [entry.to_json() for entry in entries],
+    }
+    if annotations:
+        document["annotations"] = dict(annotations)
+    raw = encode_json(document)
+    return Index(raw, Digest.of(raw), media_types.OCI_INDEX, entries)
 
 
 def _media_type(node: Node, declared: str, expected: Descriptor | None, content_type: str | None) -> str:

@@ -35,6 +35,14 @@ class Venv:
     """Its name with the minor version, e.g. `python3.13` or `python3.13t`."""
 
     python_version: str
+    system_site_packages: bool = False
+    """Whether it sees the packages that the base brings."""
+
+    @property
+    def python_minor(self) -> tuple[int, int]:
+        """Major and minor version."""
+        major, minor = self.python_name.removeprefix("python").removesuffix("t").split(".")
+        return int(major), int(minor)
 
     @property
     def bin(self) -> str:
@@ -52,7 +60,7 @@ def venv_entries(venv: Venv) -> list[Entry]:
     root = venv.prefix.strip("/")
     settings = {
         "home": posixpath.dirname(venv.python),
-        "include-system-site-packages": "false",
+        "include-system-site-packages": str(venv.system_site_packages).lower(),
         "version": venv.python_version,
         "executable": venv.python,
     }
@@ -152,13 +160,10 @@ def _schemes(wheel: Wheel, venv: Venv) -> dict[str, str]:
 
 
 def _rewrite_shebang(data: bytes, venv: Venv) -> bytes:
-    """Put the venv's Python where a script says `#!python` or `#!pythonw`."""
-    line, newline, rest = data.partition(b"\n")
-    words = line.rstrip(b"\r").split(b" ", 1)
-    if words[0] not in (b"#!python", b"#!pythonw"):
+    """Put the venv's Python in place of a first line that begins with `#!python`, whatever follows, as pip does."""
+    if not data.startswith(b"#!python"):
         return data
-    arguments = b"".join(b" " + word for word in words[1:])
-    return b"#!" + f"{venv.bin}/python".encode() + arguments + newline + rest
+    return f"#!{venv.bin}/python\n".encode() + data.partition(b"\n")[2]
 
 
 def _script_entries(wheel: Wheel, venv: Venv) -> Iterator[tuple[Entry, str]]:

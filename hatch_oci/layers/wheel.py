@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import glob
 import hashlib
 import io
 import re
@@ -12,7 +11,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from contextlib import ExitStack, contextmanager
@@ -125,42 +124,6 @@ def open_wheel(path: Path, filename: str | None = None) -> Iterator[Wheel]:
             message = f"{filename} is not a wheel: {error}"
             raise WheelError(message) from error
         yield wheel
-
-
-def find_wheel(root: Path, pattern: str, name: str, version: str, tags: Sequence[Tag]) -> Path:
-    """Return the prebuilt wheel of a project: of those that `pattern` finds below `root`, the best for `tags`."""
-    found = [root / path for path in sorted(glob.glob(pattern, root_dir=root, recursive=True))]  # noqa: PTH207
-    ranks = {tag: rank for rank, tag in enumerate(tags)}
-    fitting = []
-    for path in found:
-        try:
-            own_name, own_version, _, own_tags = parse_wheel_filename(path.name)
-        except InvalidWheelFilename:
-            continue
-        if own_name == canonicalize_name(name) and own_version == Version(version):
-            fitting.append((min((ranks.get(tag, len(ranks)) for tag in own_tags), default=0), path))
-    if not fitting:
-        others = f"; there is {', '.join(path.name for path in found)}" if found else ""
-        message = (
-            f"no wheel of {name} {version} matches wheel = {pattern!r}{others}: build it first, or correct `wheel`"
-        )
-        raise WheelError(message)
-    return min(fitting)[1]
-
-
-def check_runs(wheel: Wheel, tags: Collection[Tag], python_version: str, target: str) -> None:
-    """Raise a `WheelError` unless the wheel runs on a Python of that version, which takes wheels of those tags.
-
-    `target` says in the message what the image's Python is.
-    """
-    # A release candidate counts as its release, as pip has it.
-    if not wheel.requires_python.contains(Version(python_version).base_version):
-        message = f"{wheel.filename} needs Python {wheel.requires_python}, but the base has {target}"
-        raise WheelError(message)
-    if wheel.tags.isdisjoint(tags):
-        offered = ", ".join(sorted(map(str, wheel.tags)))
-        message = f"{wheel.filename} is for {offered}, which does not run on {target}"
-        raise WheelError(message)
 
 
 def _read_wheel(filename: str, version: Version, tags: frozenset[Tag], sha256: str, archive: zipfile.ZipFile) -> Wheel:
@@ -314,6 +277,6 @@ def record_hash(data: bytes) -> str:
 def _reading(filename: str, path: str) -> Iterator[None]:
     try:
         yield
-    except _ZIP_ERRORS as error:
+    except (OSError, *_ZIP_ERRORS) as error:
         message = f"{filename}: cannot read {path}: {error}"
         raise WheelError(message) from error

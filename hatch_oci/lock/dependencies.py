@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from hatch_oci.image.document import encode_json
 from hatch_oci.layers.venv import Venv, installed_files
 from hatch_oci.layers.wheel import Wheel, open_wheel
 from hatch_oci.lock.build import build_sdist
-from hatch_oci.lock.facts import WheelFacts, facts_of
+from hatch_oci.lock.facts import WheelFacts, facts_of, read_facts
 from hatch_oci.lock.fetch import fetch_pinned
 from hatch_oci.lock.lockfile import Lock
 from hatch_oci.lock.selection import Pinned
@@ -61,29 +61,40 @@ def depend_on(filename: str, blob: StoredBlob, store: BlobStore, upload_time: da
     return Dependency(facts_of(blob.path, filename, blob.digest, store), filename, blob, upload_time)
 
 
-def check_clashes(dependencies: Sequence[Dependency], venv: Venv, store: BlobStore) -> None:
-    """Raise a `LockError` where two wheels put different bytes at one path; found out once for the same wheels."""
-    suspects = _suspects(dependencies)
-    digests = sorted(str(one.blob.digest) for one in suspects)
+def check_clashes(dependencies: Sequence[Dependency], app: Wheel | None, venv: Venv, store: BlobStore) -> None:
+    """Raise a `LockError` where two wheels put different bytes at one path; found out once for the same wheels.
+
+    `app` is the project's own wheel, open, if there is one.
+    """
+    tops = [(one, one.facts.tops) for one in dependencies]
+    app_tops = read_facts(app).tops if app else frozenset()
+    suspects = _sharing(tops, app_tops)
+    if not suspects:
+        return
+    with_app = app is not None and any(not one.facts.tops.isdisjoint(app_tops) for one in suspects)
+    digests = [str(one.blob.digest) for one in suspects] + ([app.sha256] if app and with_app else [])
     key = hashlib.sha256(encode_json([_FORMAT, venv.prefix, venv.python_name, digests])).hexdigest()
-    if not suspects or store.recall("clashes", key) is False:
+    if store.recall("clashes", key) is False:
         return
     placed: dict[str, tuple[str, str]] = {}
     for one in suspects:
         with one.opened() as wheel:
-            for entry, digest in installed_files(wheel, venv):
-                other, its_digest = placed.setdefault(entry.path, (one.filename, digest))
-                if digest != its_digest:
-                    message = f"{other} and {one.filename} put different files at /{entry.path}: exclude one of them"
-                    raise LockError(message)
+            _place(wheel, venv, placed)
+    if app and with_app:
+        _place(app, venv, placed)
     store.remember("clashes", key, value=False)
 
 
-def _suspects(dependencies: Sequence[Dependency]) -> list[Dependency]:
-    """Return the wheels that may have a path in common with another."""
-    by_top: dict[str, set[str]] = defaultdict(set)
-    for one in dependencies:
-        for top in one.facts.tops:
-            by_top[top].add(one.facts.key)
-    shared = {key for keys in by_top.values() if len(keys) > 1 for key in keys}
-    return sorted((one for one in dependencies if one.facts.key in shared), key=lambda one: one.facts.key)
+def _place(wheel: Wheel, venv: Venv, placed: dict[str, tuple[str, str]]) -> None:
+    for entry, digest in installed_files(wheel, venv):
+        other, its_digest = placed.setdefault(entry.path, (wheel.filename, digest))
+        if digest != its_digest:
+            message = f"{other} and {wheel.filename} put different files at /{entry.path}: exclude one of them"
+            raise LockError(message)
+
+
+def _sharing(tops: Sequence[tuple[Dependency, frozenset[str]]], others: frozenset[str]) -> list[Dependency]:
+    """Return the wheels that may have a path in common with another, or with what puts its files at `others`."""
+    counts = Counter(top for _, own in tops for top in own)
+    shared = others | {top for top, count in counts.items() if count > 1}
+    return sorted((one for one, own in tops if not own.isdisjoint(shared)), key=lambda one: one.facts.key)

@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from hatch_oci.errors import DigestError, LockError
 from hatch_oci.image.digest import Digest
+from hatch_oci.layers.fit import allows
 from hatch_oci.lock.lockfile import Lock
 from hatch_oci.lock.target import Target
 
@@ -195,6 +196,6 @@ def _explain(lock: Lock, target: Target, error: PylockSelectError) -> str:
         made_for = " or ".join(map(str, lock.content.environments))
         return f"{lock.name} was made for {made_for}, and cannot serve {target}: make one for all platforms, e.g. with `uv lock`"
     requires = lock.content.requires_python
-    if requires and not requires.contains(target.python.version):
-        return f"{lock.name} is for Python {requires}, the base has {target.python.version}"
+    if requires and not allows(requires, target.python.version):
+        return f"{lock.name} is for Python {requires}, the base has {target.python.full_version}"
     return f"{lock.name} cannot be selected from for {target}: {error}"

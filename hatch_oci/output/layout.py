@@ -10,25 +10,26 @@ from pathlib import Path
 from hatch_oci.errors import OutputError
 from hatch_oci.image import media_types
 from hatch_oci.image.annotation_keys import CONTAINERD_NAME, REF_NAME
+from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import encode_json
-from hatch_oci.image.manifest import Manifest
-from hatch_oci.output.swap import exchange, link_or_copy
+from hatch_oci.output.swap import link_or_copy, put_in_place
 from hatch_oci.store.temporaries import sweep, temporary_folder
 
 
 def write_layout(
     target: Path,
-    manifest: Manifest,
-    config: bytes,
+    top: Descriptor,
+    documents: Sequence[bytes],
     layers: Mapping[Digest, Path],
     repository: str,
     tags: Sequence[str],
 ) -> None:
-    """Write a layout of one image to the folder `target`, with one entry a tag.
+    """Write a layout of one image, or of one for several platforms, to the folder `target`, with one entry a tag.
 
-    `layers` are files with the layers' content. What was at `target` before stays whole until the new layout is;
-    an `OutputError` where it cannot be written.
+    `top` describes its manifest or index, which is among the `documents`, with all other manifests and configs; `layers`
+    are files with the layers' content. What was at `target` before stays whole until the new layout is; an `OutputError`
+    where it cannot be written.
     """
     prefix = f".{target.name}."
     try:
@@ -36,10 +37,9 @@ def write_layout(
         with temporary_folder(target.parent, prefix) as folder:
             made = folder / target.name
             made.mkdir()
-            _write_blobs(made, manifest, config, layers)
+            _write_blobs(made, documents, layers)
             entries = [
-                replace(manifest.descriptor, annotations={REF_NAME: tag, CONTAINERD_NAME: f"{repository}:{tag}"})
-                for tag in tags
+                replace(top, annotations={REF_NAME: tag, CONTAINERD_NAME: f"{repository}:{tag}"}) for tag in tags
             ]
             index = {
                 "schemaVersion": 2,
@@ -49,21 +49,21 @@ def write_layout(
             _write(made / "oci-layout", encode_json({"imageLayoutVersion": "1.0.0"}))
             _write(made / "index.json", encode_json(index))
             _sync_folders([made / "blobs", *(made / "blobs").iterdir(), made])
-            _swap_in(made, target)
+            put_in_place(made, target)
             _sync_folders([target.parent])
     except OSError as error:
         message = f"cannot write {target}: {error.strerror or error}"
         raise OutputError(message) from error
 
 
-def _write_blobs(folder: Path, manifest: Manifest, config: bytes, layers: Mapping[Digest, Path]) -> None:
-    digests = dict.fromkeys(layer.digest for layer in manifest.layers)
-    for digest in (manifest.digest, manifest.config.digest, *digests):
+def _write_blobs(folder: Path, documents: Sequence[bytes], layers: Mapping[Digest, Path]) -> None:
+    contents = {Digest.of(document): document for document in documents}
+    for digest in (*contents, *layers):
         _blob(folder, digest).parent.mkdir(parents=True, exist_ok=True)
-    _write(_blob(folder, manifest.digest), manifest.raw)
-    _write(_blob(folder, manifest.config.digest), config)
-    for digest in digests:
-        link_or_copy(layers[digest], _blob(folder, digest))
+    for digest, document in contents.items():
+        _write(_blob(folder, digest), document)
+    for digest, path in layers.items():
+        link_or_copy(path, _blob(folder, digest))
 
 
 def _blob(folder: Path, digest: Digest) -> Path:
@@ -75,14 +75,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _swap_in(made: Path, target: Path) -> None:
-    """Put `made` at `target`; what was there goes to where `made` was, and away with it."""
-    if os.path.lexists(target):
-        exchange(made, target)
-    else:
-        made.rename(target)
 
 
 def _sync_folders(folders: Iterable[Path]) -> None:

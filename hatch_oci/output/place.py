@@ -9,6 +9,8 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from hatch_oci.output.swap import ASIDE
+
 _LAYOUT, _RECORD = ".oci", ".oci.json"
 # What is beside them while they are written, or was left there by a build that was killed, too.
 _ANY = re.compile(r"\.?(?P<name>[^-]+)-(?P<version>.+?)\.oci(\..*)?")
@@ -33,9 +35,13 @@ class Place:
         return self.directory / f"{self.name}-{self.version}{_RECORD}"
 
     def results(self) -> Iterator[Path]:
-        """Yield the images and records of the project, of whichever version."""
+        """Yield the images and records of the project, of whichever version, also those that were moved aside."""
         for path in self.directory.iterdir():
-            if path.name.endswith((_LAYOUT, _RECORD)) and not path.name.startswith(".") and self._is_ours(path.name):
+            if (
+                path.name.endswith((_LAYOUT, _RECORD, f"{_LAYOUT}{ASIDE}"))
+                and not path.name.startswith(".")
+                and self._is_ours(path.name)
+            ):
                 yield path
 
     def holds(self, path: Path) -> bool:

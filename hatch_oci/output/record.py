@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,50 +27,70 @@ class LayerRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """The image for one platform."""
+
+    platform: Platform
+    manifest: Manifest
+    layers: Sequence[LayerRecord]
+    base_digest: Digest | None
+    """Of the base's manifest for this platform; None for scratch."""
+
+    wheel: str | None
+    wheel_sha256: str | None
+    packages: Mapping[str, str]
+    """The versions of what was installed, by name, the project's own included."""
+
+    missing: Sequence[Digest] = ()
+    """The base's layers that are not in the layout, which is sparse."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part of the record about this platform."""
+        return {
+            "digest": str(self.manifest.digest),
+            "config-digest": str(self.manifest.config.digest),
+            "base-digest": _text(self.base_digest),
+            "layers": [
+                {
+                    "digest": str(layer.descriptor.digest),
+                    "diff-id": str(layer.diff_id),
+                    "size": layer.descriptor.size,
+                    "holds": layer.holds,
+                }
+                for layer in self.layers
+            ],
+            "missing": list(map(str, self.missing)),
+            "packages": dict(sorted(self.packages.items())),
+            "wheel": {"filename": self.wheel, "sha256": self.wheel_sha256} if self.wheel else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All that a pipeline may want to know of a build."""
 
     repository: str
     tags: Sequence[str]
-    platform: Platform
-    manifest: Manifest
-    layers: Sequence[LayerRecord]
+    top: Descriptor
+    """Of the manifest, or of the index of several."""
+
+    images: Sequence[ImageRecord]
     base_reference: str
     base_digest: Digest | None
     """Of the index, or else the manifest, that the reference leads to; None for scratch."""
 
-    base_manifest_digest: Digest | None
-    wheel: str | None
-    wheel_sha256: str | None
+    lock: str | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as it is written."""
         return {
             "repository": self.repository,
             "tags": list(self.tags),
-            "digest": str(self.manifest.digest),
-            "media-type": self.manifest.media_type,
-            "platforms": {
-                str(self.platform): {
-                    "digest": str(self.manifest.digest),
-                    "config-digest": str(self.manifest.config.digest),
-                    "layers": [
-                        {
-                            "digest": str(layer.descriptor.digest),
-                            "diff-id": str(layer.diff_id),
-                            "size": layer.descriptor.size,
-                            "holds": layer.holds,
-                        }
-                        for layer in self.layers
-                    ],
-                }
-            },
-            "base": {
-                "reference": self.base_reference,
-                "digest": _text(self.base_digest),
-                "manifest-digest": _text(self.base_manifest_digest),
-            },
-            "wheel": {"filename": self.wheel, "sha256": self.wheel_sha256} if self.wheel else None,
+            "digest": str(self.top.digest),
+            "media-type": self.top.media_type,
+            "platforms": {str(image.platform): image.to_json() for image in self.images},
+            "base": {"reference": self.base_reference, "digest": _text(self.base_digest)},
+            "lock": self.lock,
         }
 
 

@@ -17,19 +17,45 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _RENAME_SWAP = 2
 
+ASIDE = ".aside"
+"""What the name of an output ends with while it waits for its successor."""
 
-def exchange(first: Path, second: Path) -> None:
-    """Let two existing paths change places: in one step on Linux and macOS, in three elsewhere."""
-    if _exchange_at_once(os.fsencode(first), os.fsencode(second)):
+
+def put_in_place(made: Path, target: Path) -> None:
+    """Move `made` to `target`; what was there goes to where `made` was, in one step where the system can do that."""
+    if not os.path.lexists(target):
+        made.rename(target)
+    elif not _exchange_at_once(os.fsencode(made), os.fsencode(target)):
+        _exchange_in_steps(made, target)
+
+
+def put_back(target: Path) -> None:
+    """Undo what a killed process left between two steps: what it moved aside belongs at `target`, or is old."""
+    aside = _aside(target)
+    if not os.path.lexists(aside):
         return
-    aside = first.with_name(f"{first.name}.aside")
-    second.rename(aside)
+    if not os.path.lexists(target):
+        aside.rename(target)
+    else:
+        shutil.rmtree(aside) if aside.is_dir() and not aside.is_symlink() else aside.unlink()
+
+
+def _exchange_in_steps(made: Path, target: Path) -> None:
+    aside = _aside(target)
+    put_back(target)
     try:
-        first.rename(second)
-    except OSError:
-        aside.rename(second)
+        target.rename(aside)
+        made.rename(target)
+    except BaseException:
+        # Also a Ctrl-C: whatever happens here, there is an image afterwards.
+        put_back(target)
         raise
-    aside.rename(first)
+    aside.rename(made)
+
+
+def _aside(target: Path) -> Path:
+    """Return where an old output waits: beside its place, under a name that no temporary has."""
+    return target.with_name(target.name + ASIDE)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -15,7 +15,7 @@ from hatch_oci.registry.credentials import Credential
 from hatch_oci.registry.network import Scope, is_name
 from hatch_oci.registry.options import Patience
 from hatch_oci.registry.said import said
-from hatch_oci.registry.transport import Request, Transport
+from hatch_oci.registry.transport import Content, Request, Transport
 from hatch_oci.registry.urls import Target, safe_url
 
 if TYPE_CHECKING:
@@ -153,9 +153,8 @@ def _post(realm: Realm, credential: Credential, nearest: Scope) -> Request:
         "scope": realm.scope,
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return Request(
-        "POST", realm.url, headers, urlencode(form, errors="surrogateescape").encode(), nearest=nearest, redirects=0
-    )
+    content = Content.of(urlencode(form, errors="surrogateescape").encode())
+    return Request("POST", realm.url, headers, content, nearest=nearest, redirects=0)
 
 
 def _read_token(raw: bytes, where: str, asked: float) -> Token:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -44,6 +44,19 @@ logging.getLogger("httpcore").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent with a request: `size` bytes, which `read` gives in pieces each time it is called."""
+
+    size: int
+    read: Callable[[], Iterable[bytes]] = field(repr=False)
+
+    @classmethod
+    def of(cls, data: bytes) -> Content:
+        """Return bytes that are at hand as content."""
+        return cls(len(data), lambda: (data,))
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What is asked for, and what may happen on the way."""
 
@@ -52,7 +65,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """An `Authorization` among them goes to the URL's own origin only."""
 
-    content: bytes | None = field(default=None, repr=False)
+    content: Content | None = None
     nearest: Scope | None = None
     """How near the addresses may be; None where the user named the host."""
 
@@ -163,7 +176,7 @@ class Transport:
         hops = [Target.read(request.url)]
         for _ in range(request.redirects + 1):
             with explained(hops[-1].origin), within(deadline):
-                response = self._send(request, hops)
+                response = self._send(request, hops, deadline)
             try:
                 self.reporter.debug(f"{request.method} {safe_url(str(hops[-1]))}: {response.status}")
                 headers = httpx.Headers(response.headers)
@@ -183,26 +196,36 @@ class Transport:
         message = f"{safe_url(request.url)} {times}"
         raise RegistryError(message)
 
-    def _send(self, request: Request, hops: list[Target]) -> httpcore.Response:
+    def _send(self, request: Request, hops: list[Target], deadline: Deadline) -> httpcore.Response:
         target = hops[-1]
         is_own = target.origin == hops[0].origin
         headers = {"Host": target.authority, **_HEADERS, **request.headers}
         if request.content is not None:
-            headers["Content-Length"] = str(len(request.content))
+            headers["Content-Length"] = str(request.content.size)
         nearest = request.nearest
         if not is_own:
             headers.pop("Authorization", None)
             # A registry on this machine or in a private network may lead to stores that are there, too.
             nearest = self.scope(hops[0].host) if nearest is None else min(nearest, self.scope(hops[0].host))
         stall = self.patience.stall
+        answers_in = self.patience.commit if request.content else stall
         sent = httpcore.Request(
             request.method,
             httpcore.URL(scheme=target.scheme, host=target.host, port=target.url.port, target=target.url.raw_path),
             headers=list(headers.items()),
-            content=request.content,
-            extensions={"timeout": {"connect": self.patience.connect, "read": stall, "write": stall, "pool": stall}},
+            content=self._pieces(request.content, deadline) if request.content else None,
+            extensions={
+                "timeout": {"connect": self.patience.connect, "read": answers_in, "write": stall, "pool": stall}
+            },
         )
         return self._pools.find(target.scheme, target.host, target.url.port, nearest).handle_request(sent)
+
+    def _pieces(self, content: Content, deadline: Deadline) -> Iterator[bytes]:
+        """Yield what is to be sent; it gets more time as it goes on, and the server some to store it."""
+        for piece in content.read():
+            yield piece
+            deadline.extend(self.patience.stall)
+        deadline.extend(self.patience.commit)
 
     def _body(
         self, response: httpcore.Response, target: Target, deadline: Deadline, *, slowly: bool = False

@@ -9,14 +9,14 @@ import pytest
 
 from hatch_oci.assembly import assemble
 from hatch_oci.base.resolve import Base
-from hatch_oci.errors import WheelError
+from hatch_oci.errors import BaseError, WheelError
 from hatch_oci.image.config import ImageConfig, empty_config, read_config
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.platform import Platform
+from hatch_oci.installation import Installation
 from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.wheel import open_wheel
-from hatch_oci.packing import App
 from tests.unit.projects import read_table
 from tests.unit.wheels import FILENAME, INFO, METADATA, VENV, write_wheel
 
@@ -52,19 +52,30 @@ SCRATCH = Base("scratch", None, None, None, empty_config(AMD64), (), lambda _: i
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
+def app(tmp_path: Path) -> Iterator[Installation]:
     with open_wheel(write_wheel(tmp_path, entry_points="[console_scripts]\nrun = demo:main\n")) as wheel:
-        yield App(wheel, VENV)
+        yield Installation(VENV, app=wheel)
 
 
-def config_of(base: Base, table: Mapping[str, Any], app: App | None = None) -> dict[str, Any]:
-    config, _ = assemble(base, LAYERS, read_table(table), {}, app)
+def config_of(base: Base, table: Mapping[str, Any], app: Installation | None = None) -> dict[str, Any]:
+    config, _, _ = assemble(base, LAYERS, read_table(table), {}, app)
     inner: dict[str, Any] = json.loads(config.raw)["config"]
     return inner
 
 
-def test_layers_of_the_base_come_first(app: App) -> None:
-    config, manifest = assemble(base_of(), LAYERS, read_table({}), {}, app)
+def test_more_layers_than_engines_take_are_refused() -> None:
+    many = [LAYERS[0]] * 126
+    assert len(assemble(base_of(), many, read_table({}), {}, None)[1].layers) == 127
+    with pytest.raises(BaseError) as error:
+        assemble(base_of(), [*many, LAYERS[1]], read_table({}), {}, None)
+    assert str(error.value) == (
+        "the base has 1 layers and the build adds 127, but engines take 127 at most: "
+        'join tables of `copy`, or set layers = "one" for the dependencies'
+    )
+
+
+def test_layers_of_the_base_come_first(app: Installation) -> None:
+    config, manifest, _ = assemble(base_of(), LAYERS, read_table({}), {}, app)
     assert manifest.layers == (BASE_LAYER, *(layer.descriptor for layer in LAYERS))
     assert config.diff_ids == (Digest.of(b"base"), *(layer.diff_id for layer in LAYERS))
     assert manifest.config == config.descriptor
@@ -93,7 +104,7 @@ def test_layers_of_the_base_come_first(app: App) -> None:
     ],
 )
 def test_an_entrypoint_takes_the_bases_cmd_away(
-    table: dict[str, Any], entrypoint: list[str] | None, cmd: list[str] | None, app: App
+    table: dict[str, Any], entrypoint: list[str] | None, cmd: list[str] | None, app: Installation
 ) -> None:
     config = config_of(base_of(), table, app)
     assert (config.get("Entrypoint"), config.get("Cmd")) == (entrypoint, cmd)
@@ -126,7 +137,7 @@ def started(folder: Path, scripts: list[str], modules: list[str], name: str = "d
         info=INFO.replace("demo", name.replace("-", "_")),
     )
     with open_wheel(wheel_path) as wheel:
-        config, _ = assemble(SCRATCH, [], read_table({}), {}, App(wheel, VENV))
+        config, _, _ = assemble(SCRATCH, [], read_table({}), {}, Installation(VENV, app=wheel))
     return config.entrypoint
 
 
@@ -146,6 +157,7 @@ MAIN = ("/app/.venv/bin/python", "-m")
         ([], ["demo-1.0.data/purelib/demo/__main__.py"], (*MAIN, "demo")),
         ([], ["demo/__main__.py", "demo/sub/__main__.py"], (*MAIN, "demo")),
         ([], ["space/tool/__main__.py"], (*MAIN, "space.tool")),
+        ([], ["other/__main__.py", "other/sub/__main__.py", "space/tool/__main__.py"], (*MAIN, "other")),
         ([], ["demo/__init__.py", "demo/server/__main__.py"], (*MAIN, "demo.server")),
     ],
 )
@@ -192,10 +204,10 @@ def test_what_cannot_be_started_is_told(scripts: list[str], modules: list[str], 
 def test_an_entrypoint_or_the_bases_needs_nothing_to_start(tmp_path: Path) -> None:
     with open_wheel(write_wheel(tmp_path)) as wheel:
         for entrypoint in (["/bin/true"], "inherit"):
-            assert config_of(base_of(), {"entrypoint": entrypoint}, App(wheel, VENV))["Entrypoint"]
+            assert config_of(base_of(), {"entrypoint": entrypoint}, Installation(VENV, app=wheel))["Entrypoint"]
 
 
-def test_the_venv_comes_first_on_path(app: App) -> None:
+def test_the_venv_comes_first_on_path(app: Installation) -> None:
     assert config_of(base_of(), {}, app)["Env"] == [
         "PATH=/app/.venv/bin:/opt/bin:/bin",
         "LANG=C.UTF-8",
@@ -206,7 +218,7 @@ def test_the_venv_comes_first_on_path(app: App) -> None:
     assert config_of(empty, {}, app)["Env"][0] == f"PATH=/app/.venv/bin:{DEFAULT_PATH}"
 
 
-def test_settings_win_over_what_is_made_up(app: App) -> None:
+def test_settings_win_over_what_is_made_up(app: Installation) -> None:
     inner = config_of(base_of(), {"env": {"PATH": "/only", "A": "1"}, "user": "1000", "ports": [8080]}, app)
     assert inner["Env"] == ["PATH=/only", "LANG=C.UTF-8", "A=1", "VIRTUAL_ENV=/app/.venv"]
     assert (inner["User"], inner["ExposedPorts"]) == ("1000", {"8080/tcp": {}})
@@ -216,7 +228,7 @@ PREFIX = "org.opencontainers.image"
 
 
 def annotations_of(base: Base, table: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str], ImageConfig]:
-    config, manifest = assemble(base, [], read_table(table), {f"{PREFIX}.title": "my-app"}, None)
+    config, manifest, _ = assemble(base, [], read_table(table), {f"{PREFIX}.title": "my-app"}, None)
     return json.loads(manifest.raw)["annotations"], json.loads(config.raw)["config"]["Labels"], config
 
 

@@ -14,12 +14,11 @@ from hatch_oci.image.config import ConfigEdit, edit_config, read_config
 from hatch_oci.image.document import Node, parse_json
 from hatch_oci.image.manifest import read_manifest
 from hatch_oci.image.reference import Reference
-from hatch_oci.output.layout import write_layout
-from hatch_oci.output.swap import exchange
+from hatch_oci.output.swap import put_in_place
 from hatch_oci.report import format_size
 from tests.unit.documents import FIRST, encode, image_config, index
 from tests.unit.projects import builder_of, read_table
-from tests.unit.test_layout import CONFIG, REPOSITORY, TAGS, manifest_of
+from tests.unit.test_layout import REPOSITORY, TAGS, manifest_of, write_image
 
 EDIT = ConfigEdit("2026-01-31T12:00:00Z", labels={"a": "b"}, ports=("1/tcp",), volumes=("/v",))
 
@@ -108,13 +107,13 @@ def test_a_shebang_is_measured_in_bytes() -> None:
 def test_an_exchange_that_fails_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     with pytest.raises(FileNotFoundError):
-        exchange(tmp_path / "absent", tmp_path / "old")
+        put_in_place(tmp_path / "absent", tmp_path / "old")
     assert list(tmp_path.iterdir()) == [tmp_path / "old"]
 
 
 def test_a_symlink_that_leads_nowhere_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to(tmp_path / "absent")
-    write_layout(tmp_path / "out", manifest_of(), CONFIG, {}, REPOSITORY, TAGS)
+    write_image(tmp_path / "out", manifest_of(), {}, REPOSITORY, TAGS)
     assert (tmp_path / "out" / "index.json").is_file()
 
 

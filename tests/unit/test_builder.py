@@ -129,7 +129,7 @@ def test_the_record_says_what_was_built(project: Path) -> None:
     assert [layer["digest"] for layer in layers] == [layer["digest"] for layer in manifest["layers"]]
     assert [layer["diff-id"] for layer in layers] == config["rootfs"]["diff_ids"]
     assert [layer["holds"] for layer in layers] == ["base", "venv /app/.venv", "wheel My.App 1.2.3+local.1"]
-    assert record["wheel"]["filename"] == "my_app-1.2.3+local.1-py2.py3-none-any.whl"
+    assert record["platforms"]["linux/amd64"]["wheel"]["filename"] == "my_app-1.2.3+local.1-py2.py3-none-any.whl"
     assert record["tags"] == ["1.2.3-local.1"]
     assert record["base"]["reference"] == "oci:base"
 
@@ -233,6 +233,18 @@ def test_clean_removes_layouts_and_records_and_nothing_else(project: Path) -> No
     ]
 
 
+def test_what_a_killed_build_moved_aside_is_back_though_this_one_fails(project: Path) -> None:
+    aside = project / "dist" / "my_app-1.2.3+local.1.oci.aside"
+    made = build(builder_of(project, 'base-image = "scratch"\nwheel = false'))
+    made.rename(aside)
+    with pytest.raises(SystemExit):
+        build(builder_of(project, 'base-image = "oci:nowhere"\nwheel = false'))
+    assert (made / "index.json").is_file()
+    made.rename(aside)
+    list(builder_of(project, 'base-image = "scratch"\nwheel = false').build(clean_only=True))
+    assert list((project / "dist").iterdir()) == []
+
+
 def test_clean_takes_a_symlink_in_the_place_of_a_layout_away(project: Path) -> None:
     (project / "dist").mkdir()
     (project / "dist" / "my_app-1.0.oci").symlink_to(project / "static")
@@ -296,12 +308,13 @@ def test_a_wheel_for_another_python_names_both(project: Path, capsys: pytest.Cap
     )
 
 
-def test_dependencies_are_warned_about(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dependencies_without_a_lock_are_an_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_base(project)
-    build(builder_of(project, 'base-image = "oci:base"', 'dependencies = ["httpx>=0.27"]', f"{SCRIPT}\n{WHEEL}"))
-    assert "Warning: this version puts no dependencies into the image; the project has: httpx>=0.27" in (
-        capsys.readouterr().err
-    )
+    needing = 'dependencies = ["httpx>=0.27"]'
+    assert fails(builder_of(project, 'base-image = "oci:base"', needing, f"{SCRIPT}\n{WHEEL}"), capsys) == [
+        "the project needs httpx, and has no lock: run `uv lock`, or set lock = false to leave them out"
+    ]
+    build(builder_of(project, 'base-image = "oci:base"\nlock = false', needing, f"{SCRIPT}\n{WHEEL}"))
 
 
 def test_a_wheel_that_cannot_be_built_is_two_lines(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -354,6 +367,16 @@ def test_the_projects_hooks_run_once(
     assert (project / "hook.txt").read_text() == ran
     in_wheel = "app/.venv/share/hook.txt" in names(made, read(made)[0]["layers"][-1])
     assert in_wheel is ("wheel" in ran)
+
+
+def test_of_two_hooks_only_the_targets_own_runs_beside_the_wheels_build(project: Path) -> None:
+    (project / "hatch_build.py").write_text(HOOK)
+    everywhere = '[tool.hatch.build.hooks.version]\npath = "version.py"'
+    for wheel, hooks in (("true", {"custom"}), ("false", {"custom", "version"})):
+        builder = builder_of(project, f"wheel = {wheel}", more=f"{everywhere}\n{OWN}\n")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(project)
+            assert builder.get_build_hooks("dist").keys() == hooks
 
 
 def test_a_traceback_comes_with_v_only(

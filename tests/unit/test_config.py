@@ -52,7 +52,7 @@ def test_the_defaults_come_from_the_project(tmp_path: Path) -> None:
 def test_the_table_is_read(tmp_path: Path) -> None:
     settings = builder_of(tmp_path, FULL).config.settings
     assert settings.base_image == "python:3.13-slim"
-    assert settings.platform == Platform("linux", "arm64")
+    assert settings.platforms == (Platform("linux", "arm64"),)
     assert settings.repository == "ghcr.io/acme/app"
     assert settings.tags == ("1.2.3-local.1", "latest")
     assert settings.ports == ("8000/tcp",)

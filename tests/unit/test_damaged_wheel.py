@@ -86,6 +86,12 @@ def point_elsewhere(raw: bytearray) -> None:
     struct.pack_into("<I", raw, central(raw) + 42, len(raw) - 40)
 
 
+def move_all_before_the_start(raw: bytearray) -> None:
+    end = len(raw) - 22
+    (offset,) = struct.unpack_from("<I", raw, end + 16)
+    struct.pack_into("<I", raw, end + 16, offset + 10_000_000)
+
+
 def cut(raw: bytearray) -> None:
     del raw[len(raw) // 2 :]
 
@@ -108,6 +114,7 @@ def empty(raw: bytearray) -> None:
         need_a_newer_zip,
         misname,
         point_elsewhere,
+        move_all_before_the_start,
         cut,
         empty,
     ],
@@ -121,6 +128,15 @@ def test_a_damaged_wheel_is_named(damage: Callable[[bytearray], None], tmp_path:
         install(path)
     assert str(error.value).startswith(FILENAME)
     assert "\n" not in str(error.value)
+
+
+def test_a_file_system_that_fails_under_a_wheel_names_wheel_and_member(tmp_path: Path) -> None:
+    path = write_wheel(tmp_path, LONG)
+    raw = bytearray(path.read_bytes())
+    move_all_before_the_start(raw)
+    path.write_bytes(raw)
+    with pytest.raises(WheelError, match=rf"^{FILENAME}: cannot read {INFO}/WHEEL: "):
+        install(path)
 
 
 @pytest.mark.parametrize("method", METHODS)

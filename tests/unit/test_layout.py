@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from hashlib import sha512
 from pathlib import Path
 
@@ -39,6 +40,12 @@ def manifest_of(*layers: tuple[Digest, int], config: bytes = CONFIG) -> Manifest
     )
 
 
+def write_image(
+    target: Path, manifest: Manifest, layers: Mapping[Digest, Path], repository: str, tags: Sequence[str]
+) -> None:
+    write_layout(target, manifest.descriptor, [manifest.raw, CONFIG], layers, repository, tags)
+
+
 def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -63,7 +70,7 @@ def test_a_layout_is_written(tmp_path: Path) -> None:
     manifest = manifest_of((first[0], 11), (second[0], 6))
     out = tmp_path / "dist"
     out.mkdir()
-    write_layout(out / "app-1.0.oci", manifest, CONFIG, dict([first, second]), REPOSITORY, TAGS)
+    write_image(out / "app-1.0.oci", manifest, dict([first, second]), REPOSITORY, TAGS)
     entries = [
         f'{{"annotations":{{"io.containerd.image.name":"ghcr.io/acme/app:{tag}",'
         f'"org.opencontainers.image.ref.name":"{tag}"}},"digest":"{Digest.of(manifest.raw)}",'
@@ -86,25 +93,25 @@ def test_a_layout_is_written(tmp_path: Path) -> None:
 def test_each_algorithm_has_its_folder(tmp_path: Path) -> None:
     digest = Digest("sha512", sha512(b"layer").hexdigest())
     _, path = add_layer(tmp_path, b"layer")
-    write_layout(tmp_path / "out", manifest_of((digest, 5)), CONFIG, {digest: path}, REPOSITORY, TAGS)
+    write_image(tmp_path / "out", manifest_of((digest, 5)), {digest: path}, REPOSITORY, TAGS)
     assert (tmp_path / "out/blobs/sha512" / digest.hex).read_bytes() == b"layer"
     assert len(list((tmp_path / "out/blobs/sha256").iterdir())) == 2
 
 
 def test_a_layer_that_comes_twice_is_one_file(tmp_path: Path) -> None:
     digest, path = add_layer(tmp_path, b"layer")
-    write_layout(tmp_path / "out", manifest_of((digest, 5), (digest, 5)), CONFIG, {digest: path}, REPOSITORY, TAGS)
+    write_image(tmp_path / "out", manifest_of((digest, 5), (digest, 5)), {digest: path}, REPOSITORY, TAGS)
     assert len(list((tmp_path / "out/blobs/sha256").iterdir())) == 3
 
 
 def test_an_image_may_have_no_layers(tmp_path: Path) -> None:
-    write_layout(tmp_path / "out", manifest_of(), CONFIG, {}, REPOSITORY, ("1",))
+    write_image(tmp_path / "out", manifest_of(), {}, REPOSITORY, ("1",))
     assert len(json.loads((tmp_path / "out/index.json").read_bytes())["manifests"]) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions are POSIX")
 def test_the_folders_are_as_open_as_any(tmp_path: Path) -> None:
-    write_layout(tmp_path / "out", manifest_of(), CONFIG, {}, REPOSITORY, TAGS)
+    write_image(tmp_path / "out", manifest_of(), {}, REPOSITORY, TAGS)
     (tmp_path / "ordinary").mkdir()
     usual = (tmp_path / "ordinary").stat().st_mode
     assert {path.stat().st_mode for path in (tmp_path / "out").rglob("*") if path.is_dir()} == {usual}
@@ -123,7 +130,7 @@ def test_what_was_there_is_replaced(tmp_path: Path, kind: str) -> None:
     else:
         (out / "blobs/sha256").mkdir(parents=True)
         (out / "blobs/sha256/old").write_text("old")
-    write_layout(out, manifest_of(), CONFIG, {}, REPOSITORY, TAGS)
+    write_image(out, manifest_of(), {}, REPOSITORY, TAGS)
     assert not out.is_symlink()
     assert tree(out).keys() - {"index.json", "oci-layout"} == {
         f"blobs/sha256/{Digest.of(CONFIG).hex}",
@@ -136,7 +143,7 @@ def test_what_was_there_is_replaced(tmp_path: Path, kind: str) -> None:
 def test_the_same_layout_may_be_written_again(tmp_path: Path) -> None:
     digest, path = add_layer(tmp_path, b"layer")
     for _ in range(2):
-        write_layout(tmp_path / "out", manifest_of((digest, 5)), CONFIG, {digest: path}, REPOSITORY, TAGS)
+        write_image(tmp_path / "out", manifest_of((digest, 5)), {digest: path}, REPOSITORY, TAGS)
         assert check_whole(tmp_path / "out") == 5
     assert path.read_bytes() == b"layer"
 
@@ -144,12 +151,12 @@ def test_the_same_layout_may_be_written_again(tmp_path: Path) -> None:
 def test_a_layout_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
     out = tmp_path / "dist" / "out"
     out.parent.mkdir()
-    write_layout(out, manifest_of(), CONFIG, {}, REPOSITORY, TAGS)
+    write_image(out, manifest_of(), {}, REPOSITORY, TAGS)
     before = tree(out)
     there, missing = add_layer(tmp_path, b"layer"), Digest.of(b"missing")
     manifest = manifest_of((there[0], 5), (missing, 7))
     with pytest.raises(OutputError) as caught:
-        write_layout(out, manifest, CONFIG, dict([there, (missing, tmp_path / "missing")]), REPOSITORY, TAGS)
+        write_image(out, manifest, dict([there, (missing, tmp_path / "missing")]), REPOSITORY, TAGS)
     assert str(caught.value) == f"cannot write {out}: No such file or directory"
     assert tree(out) == before
     assert list(out.parent.iterdir()) == [out]
@@ -159,7 +166,7 @@ def test_a_layout_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> 
 def test_a_layout_without_a_place_is_an_error(tmp_path: Path, parent: str, reason: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError) as caught:
-        write_layout(tmp_path / parent / "out", manifest_of(), CONFIG, {}, REPOSITORY, TAGS)
+        write_image(tmp_path / parent / "out", manifest_of(), {}, REPOSITORY, TAGS)
     assert str(caught.value) == f"cannot write {tmp_path / parent / 'out'}: {reason}"
 
 
@@ -170,18 +177,19 @@ def test_what_a_killed_build_left_is_removed(tmp_path: Path) -> None:
         (folder / "out").mkdir(parents=True)
     for folder in (stale, other):
         os.utime(folder, (time.time() - 3600,) * 2)
-    write_layout(tmp_path / "out", manifest_of(), CONFIG, {}, REPOSITORY, TAGS)
+    write_image(tmp_path / "out", manifest_of(), {}, REPOSITORY, TAGS)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.stale", ".out.young", "out"]
 
 
 FILLED = """
 import resource, sys
 from pathlib import Path
-from tests.unit.test_layout import CONFIG, REPOSITORY, TAGS, manifest_of, write_layout
+from tests.unit.test_layout import REPOSITORY, TAGS, manifest_of, write_layout
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 large = b" " * 1_000_000
 try:
-    write_layout(Path(sys.argv[1]), manifest_of(config=large), large, {}, REPOSITORY, TAGS)
+    manifest = manifest_of(config=large)
+    write_layout(Path(sys.argv[1]), manifest.descriptor, [manifest.raw, large], {}, REPOSITORY, TAGS)
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -190,21 +198,21 @@ ENDLESS = """
 import sys
 from itertools import count
 from pathlib import Path
-from tests.unit.test_layout import CONFIG, REPOSITORY, TAGS, add_layer, manifest_of, write_layout
+from tests.unit.test_layout import REPOSITORY, TAGS, add_layer, manifest_of, write_image
 out = Path(sys.argv[1])
 layers = [add_layer(out.parent.parent, b"x" * size) for size in (1000, 2000)]
 print("ready", flush=True)
 for number in count():
     digest, path = layers[number % 2]
     manifest = manifest_of((digest, path.stat().st_size))
-    write_layout(out, manifest, CONFIG, {digest: path}, REPOSITORY, TAGS)
+    write_image(out, manifest, {digest: path}, REPOSITORY, TAGS)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are POSIX")
 def test_a_disk_that_takes_no_more_leaves_the_old_layout(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    write_layout(out, manifest_of(), CONFIG, {}, REPOSITORY, TAGS)
+    write_image(out, manifest_of(), {}, REPOSITORY, TAGS)
     before = tree(out)
     command = [sys.executable, "-c", FILLED, str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -233,5 +241,5 @@ def test_at_no_moment_is_there_no_layout_or_half_of_one(tmp_path: Path, millisec
     assert check_whole(out) in (1000, 2000)
     for left in out.parent.glob(".out.*"):
         os.utime(left, (time.time() - 3600,) * 2)
-    write_layout(out, manifest_of(), CONFIG, {}, REPOSITORY, TAGS)
+    write_image(out, manifest_of(), {}, REPOSITORY, TAGS)
     assert list(out.parent.iterdir()) == [out]

@@ -106,9 +106,7 @@ def test_a_base_without_python_tells_why_when_it_is_needed(store: BlobStore) -> 
     for _ in ("read", "remembered"):
         contents = look(store, [[file("bin/sh")]], {"PATH": "/bin"})
         assert contents.python is None
-        assert contents.problem == (
-            'the base: no Python found on PATH (looked in /bin): set python = "/path/to/python3.X" or choose another'
-        )
+        assert contents.problem.startswith("the base: no Python found on PATH (looked in /bin): ")
         assert contents.outline.is_folder("bin")
 
 
@@ -125,11 +123,11 @@ def test_what_was_seen_is_remembered_and_no_layer_is_read_again(store: BlobStore
 @pytest.mark.parametrize(
     ("env", "python", "libc", "expected"),
     [
-        ({}, None, None, "CPython 3.13.0 with glibc 2.36"),
+        ({}, None, None, "CPython 3.13.? with glibc 2.36"),
         ({"PYTHON_VERSION": "3.13.9"}, None, None, "CPython 3.13.9 with glibc 2.36"),
-        ({"PATH": "/opt"}, None, None, "CPython 3.12.0 with glibc 2.36"),
-        ({}, "/opt/python3", None, "CPython 3.12.0 with glibc 2.36"),
-        ({}, None, Libc("musl", 1, 2), "CPython 3.13.0 with musl 1.2"),
+        ({"PATH": "/opt"}, None, None, "CPython 3.12.? with glibc 2.36"),
+        ({}, "/opt/python3", None, "CPython 3.12.? with glibc 2.36"),
+        ({}, None, Libc("musl", 1, 2), "CPython 3.13.? with musl 1.2"),
         ({}, "/nowhere", None, "the base: there is no file /nowhere; correct `python`"),
     ],
 )

@@ -21,7 +21,6 @@ REPOSITORY = "must be like ghcr.io/acme/app: lower case, without a tag or a sche
 SIGNAL = 'must be like "SIGTERM", or the number of a signal'
 USER = 'must be a name or a number, maybe with a group, like "app" or "1000:1000"'
 SHORT = "must be short and without spaces, since scripts name it in their first line"
-SEVERAL = "must hold one platform; several are not supported yet by this version"
 TIME = 'must be "now" or a time like "2026-01-31T12:00:00Z"'
 
 
@@ -42,9 +41,14 @@ def mistakes(values: dict[str, Any]) -> list[str]:
             "Python",
             f"is {NO_REFERENCE}; it may also be oci:PATH[:TAG] or scratch",
         ),
-        ("platforms", [], SEVERAL),
-        ("platforms", ["linux/amd64", "linux/arm64"], SEVERAL),
-        ("platforms", ["amd64"], "holds what is not a platform: 'amd64'; write it like linux/amd64 or linux/arm/v7"),
+        ("platforms", [], "must hold at least one platform"),
+        ("platforms", ["linux/arm64", "linux/arm64/v8"], "holds a platform twice"),
+        ("lock", True, "must be a string or false"),
+        ("lock", "", "must not be empty"),
+        ("extras", "web", "must be an array"),
+        ("layers", "many", "must be one of: auto, one, per-package"),
+        ("system-site-packages", "yes", "must be a boolean"),
+        ("bytecode", "app", "must be a boolean or an array"),
         *(
             ("repository", text, REPOSITORY)
             for text in ("Acme/App", "https://x.io/a", "x.io/a:1", "x.io/a@sha256:1", "/a")
@@ -89,8 +93,7 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         ("python", "/usr/bin/py\0thon", NUL),
         ("libc", "uclibc 1.0", 'must be like "glibc 2.36" or "musl 1.2"'),
         ("libc", "glibc", 'must be like "glibc 2.36" or "musl 1.2"'),
-        ("lock", "auto", "is not supported yet by this version of hatch-oci-image"),
-        ("bytecode", True, "is not supported yet by this version of hatch-oci-image"),
+        ("format", "docker", "is not supported yet by this version of hatch-oci-image"),
         ("entry-point", [], "is not known; did you mean `entrypoint`?"),
     ],
 )
@@ -114,6 +117,9 @@ def test_a_variable_whose_name_is_none_is_told(name: str) -> None:
         ("entrypoint", None, "must be a string"),
         ("copy", "static", "must be a table"),
         ("platforms", "{nope}", UNKNOWN_FIELD),
+        ("platforms", "amd64", "is not a platform: 'amd64'; write it like linux/amd64 or linux/arm/v7"),
+        ("bytecode", "tests", "must be one of: dependencies, app, stdlib"),
+        ("exclude-packages", 1, "must be a string"),
     ],
 )
 def test_an_element_that_is_wrong_is_told_once(key: str, value: object, problem: str) -> None:

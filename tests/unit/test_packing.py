@@ -13,9 +13,10 @@ import pytest
 
 from hatch_oci.base.outline import Outline
 from hatch_oci.errors import SourceError
+from hatch_oci.installation import Installation
 from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.wheel import open_wheel
-from hatch_oci.packing import App, pack_layers
+from hatch_oci.packing import plan_layers
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.projects import read_table
 from tests.unit.wheels import INFO, MODULE, SITE, VENV, write_wheel
@@ -33,19 +34,20 @@ def project(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def app_of(folder: Path, **parts: Any) -> Iterator[App]:
+def app_of(folder: Path, **parts: Any) -> Iterator[Installation]:
     with open_wheel(write_wheel(folder, **parts)) as wheel:
-        yield App(wheel, VENV)
+        yield Installation(VENV, app=wheel)
 
 
 def pack(
     store: BlobStore,
     project: Path,
     copies: list[dict[str, Any]],
-    app: App | None = None,
+    app: Installation | None = None,
     base: Outline = BASE,
 ) -> list[Layer]:
-    return list(pack_layers(read_table({"copy": copies}), project, app, base, store))
+    plan = plan_layers(read_table({"copy": copies}), project, app, base)
+    return [layer.write(store) for layer in plan.layers]
 
 
 def names(layer: Layer, store: BlobStore) -> list[str]:
@@ -53,7 +55,7 @@ def names(layer: Layer, store: BlobStore) -> list[str]:
         return tar.getnames()
 
 
-def failure(store: BlobStore, project: Path, copies: list[dict[str, Any]], app: App | None = None) -> str:
+def failure(store: BlobStore, project: Path, copies: list[dict[str, Any]], app: Installation | None = None) -> str:
     with pytest.raises(SourceError) as error:
         pack(store, project, copies, app)
     return str(error.value)
@@ -119,7 +121,7 @@ def test_layers_do_not_depend_on_each_others_content(project: Path, store: BlobS
 
 def test_compression_is_what_was_asked_for(project: Path, store: BlobStore) -> None:
     settings = read_table({"copy": [{"from": "static", "to": "/srv"}], "compression": "none"})
-    (layer,) = pack_layers(settings, project, None, BASE, store)
+    layer = plan_layers(settings, project, None, BASE).layers[0].write(store)
     assert layer.descriptor.media_type == "application/vnd.oci.image.layer.v1.tar"
     assert layer.descriptor.digest == layer.diff_id
 

@@ -60,6 +60,7 @@ FILES = {
     f"{DATA}/platlib/demo_app/plat.py": b"plat = True\n",
     f"{DATA}/scripts/tool": b"#!python\nimport sys\nprint('tool', sys.prefix)\n",
     f"{DATA}/scripts/window": b"#!pythonw\r\nprint('window')\r\n",
+    f"{DATA}/scripts/numbered": b"#!python3.99 -E -s\nprint('numbered')\n",
     f"{DATA}/scripts/shell": b"#!/bin/sh\necho shell\n",
     f"{DATA}/scripts/binary": b"\x7fELF\0\xff",
     f"{DATA}/data/share/demo/data.txt": b"shared",

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import platform
+import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -59,6 +62,24 @@ def test_a_free_threaded_python_is_told_by_its_name(tmp_path: Path) -> None:
     assert (python.minor, python.binary_name) == ((3, 14), "python3.14t")
 
 
+def test_a_patch_level_that_nothing_tells_is_not_made_up(tmp_path: Path) -> None:
+    python = find(tmp_path, debian())
+    assert (python.version, python.minor, python.full_version) == ("3.13", (3, 13), "3.13.?")
+    assert str(python) == "CPython 3.13.? with glibc 2.36"
+    assert str(find(tmp_path, debian("python3.14t"))) == "CPython 3.14.?t with glibc 2.36"
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("LDLIBRARY"), reason="needs to know the library of this Python")
+def test_the_patch_level_of_the_running_python_is_found(tmp_path: Path) -> None:
+    release = f"{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
+    library = Path(str(sysconfig.get_config_var("LIBDIR"))) / str(sysconfig.get_config_var("INSTSONAME"))
+    members = [*debian(f"python{release}")[:-3], link("usr/local/bin/python3", f"python{release}")]
+    members.append(file(f"usr/local/bin/python{release}", elf(GLIBC_LOADER) + Path(sys.executable).read_bytes()))
+    if library.is_file() and library.suffix != ".a":
+        members.append(file(f"usr/lib/{library.name}", library.read_bytes()))
+    assert find(tmp_path, members).version == platform.python_version().rstrip("+")
+
+
 TWO = [
     *debian(),
     file("usr/bin/python3.11", elf(GLIBC_LOADER)),
@@ -94,6 +115,7 @@ def test_python_is_looked_for_as_a_shell_would(
 
 
 ADVICE = 'set python = "/path/to/python3.X"'
+WITHOUT = "wheel = false is for an image without Python"
 LIBC_ADVICE = 'set libc = "glibc 2.X" or "musl 1.X"'
 LOOKED = DEFAULT_PATH.replace(":", ", ")
 
@@ -105,8 +127,18 @@ def only(binary: bytes, name: str = "python3.13") -> list[Member]:
 @pytest.mark.parametrize(
     ("members", "env", "chosen", "message"),
     [
-        ([file("bin/sh")], {}, None, f"no Python found on PATH (looked in {LOOKED}): {ADVICE} or choose another"),
-        (debian(), {"PATH": "/bin"}, None, f"no Python found on PATH (looked in /bin): {ADVICE} or choose another"),
+        (
+            [file("bin/sh")],
+            {},
+            None,
+            f"no Python found on PATH (looked in {LOOKED}): {ADVICE} or choose another base-image; {WITHOUT}",
+        ),
+        (
+            debian(),
+            {"PATH": "/bin"},
+            None,
+            f"no Python found on PATH (looked in /bin): {ADVICE} or choose another base-image; {WITHOUT}",
+        ),
         (debian(), {}, "/opt/python3", "there is no file /opt/python3; correct `python`"),
         (debian(), {}, "/usr/local/bin", "there is no file /usr/local/bin; correct `python`"),
         (
@@ -158,9 +190,9 @@ def test_a_libc_that_was_told_is_not_looked_for(tmp_path: Path) -> None:
 VERSIONS = {
     "the environment": ({"PYTHON_VERSION": "3.13.7"}, [], "3.13.7"),
     "a release candidate": ({"PYTHON_VERSION": "3.13.0rc3"}, [], "3.13.0rc3"),
-    "another minor in the environment": ({"PYTHON_VERSION": "3.12.1"}, [], "3.13.0"),
-    "no patch level in the environment": ({"PYTHON_VERSION": "3.13"}, [], "3.13.0"),
-    "nonsense in the environment": ({"PYTHON_VERSION": "3.13.x"}, [], "3.13.0"),
+    "another minor in the environment": ({"PYTHON_VERSION": "3.12.1"}, [], "3.13"),
+    "no patch level in the environment": ({"PYTHON_VERSION": "3.13"}, [], "3.13"),
+    "nonsense in the environment": ({"PYTHON_VERSION": "3.13.x"}, [], "3.13"),
     "a header": (
         {},
         [file("usr/local/include/python3.13/patchlevel.h", PATCHLEVEL.format("3.13.2").encode())],
@@ -181,7 +213,7 @@ VERSIONS = {
         [file("usr/lib/x86_64-linux-gnu/libpython3.13.so.1.0", b"\x003.1.0\x003.13.5 (main\x00")],
         "3.13.5",
     ),
-    "nothing": ({}, [file("usr/local/lib/libpython3.12.so.1.0", b"\x003.13.5\x00")], "3.13.0"),
+    "nothing": ({}, [file("usr/local/lib/libpython3.12.so.1.0", b"\x003.13.5\x00")], "3.13"),
 }
 
 
@@ -196,9 +228,14 @@ def test_the_patch_level_comes_from(env: dict[str, str], members: list[Member], 
         (b"\x003.13.4\x00", "3.13.4"),
         (b"\x003.13.4+ (heads/main\x00", "3.13.4"),
         (b"\x003.13.0b1 (main\x00", "3.13.0b1"),
-        (b"x3.13.4\x00", "3.13.0"),
-        (b"\x003.13.4.5\x00", "3.13.0"),
-        (b"\x003113.4\x00", "3.13.0"),
+        (b"x3.13.4\x00", "3.13"),
+        (b"\x003.13.4.5\x00", "3.13"),
+        (b"\x003113.4\x00", "3.13"),
+        (b"\x00/root/.pyenv/versions/3.13.4\x00EXEC_PREFIX\x00", "3.13.4"),
+        (b"\x00/tmp/build/Python-3.13.4\x00./Modules\x00", "3.13.4"),
+        (b"\x00/opt/3.13.3\x00/opt/3.13.4\x003.13.2\x00", "3.13.2"),
+        (b"\x00/opt/3.13.3\x00/opt/3.13.4\x00", "3.13"),
+        (b"\x00/root/3.13.4/lib\x00", "3.13"),
     ],
 )
 def test_the_patch_level_comes_from_the_binary_at_last(text: bytes, version: str, tmp_path: Path) -> None:

@@ -16,24 +16,30 @@ from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import make_manifest
 from hatch_oci.image.platform import Platform
-from hatch_oci.output.record import LayerRecord, Record, write_record
+from hatch_oci.output.record import ImageRecord, LayerRecord, Record, write_record
 from tests.unit.documents import FIRST, SECOND, SHA512
 
 BASE_LAYER = Descriptor(media_types.OCI_LAYER, SHA512, 7)
 OWN_LAYER = Descriptor(media_types.OCI_LAYER_GZIP, FIRST, 5)
 MANIFEST = make_manifest(Descriptor(media_types.OCI_CONFIG, SECOND, 6), [BASE_LAYER, OWN_LAYER], {})
 BASE, INDEX = Digest.of(b"base"), Digest.of(b"index")
-RECORD = Record(
-    repository="ghcr.io/acme/app",
-    tags=("1.0", "latest"),
+IMAGE = ImageRecord(
     platform=Platform("linux", "arm", "v7"),
     manifest=MANIFEST,
     layers=[LayerRecord(BASE_LAYER, SECOND, "base"), LayerRecord(OWN_LAYER, BASE, "files /srv/ü")],
-    base_reference="docker.io/library/python:3.13-slim",
-    base_digest=INDEX,
-    base_manifest_digest=BASE,
+    base_digest=BASE,
     wheel="app-1.0-py3-none-any.whl",
     wheel_sha256="ab" * 32,
+    packages={"h11": "0.16.0", "app": "1.0"},
+)
+RECORD = Record(
+    repository="ghcr.io/acme/app",
+    tags=("1.0", "latest"),
+    top=MANIFEST.descriptor,
+    images=[IMAGE],
+    base_reference="docker.io/library/python:3.13-slim",
+    base_digest=INDEX,
+    lock="uv.lock",
 )
 
 
@@ -48,6 +54,10 @@ def test_the_record_says_what_was_built_out_of_what(tmp_path: Path) -> None:
             "linux/arm/v7": {
                 "digest": str(Digest.of(MANIFEST.raw)),
                 "config-digest": str(SECOND),
+                "base-digest": str(BASE),
+                "missing": [],
+                "packages": {"app": "1.0", "h11": "0.16.0"},
+                "wheel": {"filename": "app-1.0-py3-none-any.whl", "sha256": "ab" * 32},
                 "layers": [
                     {"digest": str(SHA512), "diff-id": str(SECOND), "size": 7, "holds": "base"},
                     {"digest": str(FIRST), "diff-id": str(BASE), "size": 5, "holds": "files /srv/ü"},
@@ -57,9 +67,8 @@ def test_the_record_says_what_was_built_out_of_what(tmp_path: Path) -> None:
         "base": {
             "reference": "docker.io/library/python:3.13-slim",
             "digest": str(INDEX),
-            "manifest-digest": str(BASE),
         },
-        "wheel": {"filename": "app-1.0-py3-none-any.whl", "sha256": "ab" * 32},
+        "lock": "uv.lock",
     }
 
 
@@ -72,11 +81,14 @@ def test_the_record_is_written_for_people_too(tmp_path: Path) -> None:
 
 
 def test_what_there_is_not_is_null(tmp_path: Path) -> None:
-    nothing = replace(RECORD, base_digest=None, base_manifest_digest=None, wheel=None, wheel_sha256=None, layers=())
-    write_record(tmp_path / "record", replace(nothing, base_reference="scratch"))
+    image = replace(IMAGE, base_digest=None, wheel=None, wheel_sha256=None, layers=())
+    nothing = replace(RECORD, images=[image], base_reference="scratch", base_digest=None, lock=None)
+    write_record(tmp_path / "record", nothing)
     found = json.loads((tmp_path / "record").read_bytes())
-    assert found["base"] == {"reference": "scratch", "digest": None, "manifest-digest": None}
-    assert found["wheel"] is None
+    assert found["base"] == {"reference": "scratch", "digest": None}
+    assert found["lock"] is None
+    assert found["platforms"]["linux/arm/v7"]["base-digest"] is None
+    assert found["platforms"]["linux/arm/v7"]["wheel"] is None
     assert found["platforms"]["linux/arm/v7"]["layers"] == []
 
 

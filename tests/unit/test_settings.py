@@ -6,6 +6,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from hatch_oci.base.python import Libc
+from hatch_oci.dependency_settings import DependencySettings
 from hatch_oci.errors import ConfigError
 from hatch_oci.image.platform import Platform
 from hatch_oci.layers.folder import Copy
@@ -17,7 +18,7 @@ from tests.unit.projects import read_table as read
 def test_an_empty_table_gives_the_defaults() -> None:
     assert read({}) == Settings(
         base_image="python:3.15-slim",
-        platform=Platform("linux", "amd64"),
+        platforms=(Platform("linux", "amd64"),),
         repository="my-app",
         tags=("1.2-x",),
         wheel=True,
@@ -37,7 +38,9 @@ def test_an_empty_table_gives_the_defaults() -> None:
         compression="gzip",
         python=None,
         libc=None,
+        dependencies=DependencySettings(),
         registries=RegistryOptions(),
+        sparse=False,
     )
 
 
@@ -45,7 +48,7 @@ def test_an_empty_table_gives_the_defaults() -> None:
     ("key", "value", "field", "expected"),
     [
         ("base-image", "scratch", "base_image", "scratch"),
-        ("platforms", ["linux/aarch64"], "platform", Platform("linux", "arm64")),
+        ("platforms", ["linux/aarch64"], "platforms", (Platform("linux", "arm64"),)),
         ("repository", "ghcr.io/acme/app", "repository", "ghcr.io/acme/app"),
         ("repository", "localhost:5000/app", "repository", "localhost:5000/app"),
         ("tags", ["{version}", "latest", "1.2-x"], "tags", ("1.2-x", "latest")),

@@ -3,13 +3,14 @@ from __future__ import annotations
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from hatch_oci.output.swap import exchange, link_or_copy
+from hatch_oci.output.swap import _exchange_in_steps, link_or_copy, put_back, put_in_place
 
+Exchange = Callable[[Path, Path], None]
 MEMORY = Path("/dev/shm")  # where Linux has another file system than for temporary files, as a rule
 
 
@@ -51,16 +52,22 @@ def shares_blocks(folder: Path) -> bool:
     return True
 
 
+EXCHANGES = pytest.mark.parametrize("exchange", [put_in_place, _exchange_in_steps])
+"""The one way that the system has, and the other for file systems that lack it."""
+
+
+@EXCHANGES
 @pytest.mark.parametrize("first", ["file", "folder"])
 @pytest.mark.parametrize("second", ["file", "folder"])
-def test_two_paths_change_places(tmp_path: Path, first: str, second: str) -> None:
+def test_two_paths_change_places(tmp_path: Path, first: str, second: str, exchange: Exchange) -> None:
     one, two = make(tmp_path / "one", first, "1"), make(tmp_path / "two", second, "2")
     exchange(one, two)
     assert (content(one), content(two)) == ("2", "1")
     assert sorted(tmp_path.iterdir()) == [one, two]
 
 
-def test_two_paths_in_different_folders_change_places(tmp_path: Path) -> None:
+@EXCHANGES
+def test_two_paths_in_different_folders_change_places(tmp_path: Path, exchange: Exchange) -> None:
     (tmp_path / "below").mkdir()
     one, two = make(tmp_path / "one", "folder", "1"), make(tmp_path / "below" / "two ü", "folder", "2")
     exchange(one, two)
@@ -68,7 +75,8 @@ def test_two_paths_in_different_folders_change_places(tmp_path: Path) -> None:
     assert list((tmp_path / "below").iterdir()) == [two]
 
 
-def test_a_symlink_changes_places_and_not_what_it_leads_to(tmp_path: Path) -> None:
+@EXCHANGES
+def test_a_symlink_changes_places_and_not_what_it_leads_to(tmp_path: Path, exchange: Exchange) -> None:
     one, real = make(tmp_path / "one", "folder", "1"), make(tmp_path / "real", "folder", "real")
     (tmp_path / "link").symlink_to(real)
     exchange(one, tmp_path / "link")
@@ -76,15 +84,43 @@ def test_a_symlink_changes_places_and_not_what_it_leads_to(tmp_path: Path) -> No
     assert (content(tmp_path / "link"), content(real)) == ("1", "real")
 
 
-def test_without_a_second_path_the_first_stays(tmp_path: Path) -> None:
-    one = make(tmp_path / "one", "folder", "1")
-    with pytest.raises(FileNotFoundError):
-        exchange(one, tmp_path / "absent")
-    assert content(one) == "1"
-    assert list(tmp_path.iterdir()) == [one]
+def test_where_nothing_was_the_first_is_moved(tmp_path: Path) -> None:
+    put_in_place(make(tmp_path / "one", "folder", "1"), tmp_path / "two")
+    assert content(tmp_path / "two") == "1"
+    assert list(tmp_path.iterdir()) == [tmp_path / "two"]
 
 
-def test_an_exchange_between_file_systems_fails_and_changes_nothing(tmp_path: Path, elsewhere: Path) -> None:
+class Interrupted(type(Path())):  # type: ignore[misc]  # which class a path is of depends on the system
+    """A path at whose move somebody types Ctrl-C."""
+
+    def rename(self, _target: object) -> Path:
+        raise KeyboardInterrupt
+
+
+def test_a_ctrl_c_between_two_steps_leaves_the_old_output(tmp_path: Path) -> None:
+    made, old = make(tmp_path / "made", "folder", "new"), make(tmp_path / "old", "folder", "old")
+    with pytest.raises(KeyboardInterrupt):
+        _exchange_in_steps(Interrupted(made), old)
+    assert content(old) == "old"
+    assert sorted(tmp_path.iterdir()) == [made, old]
+
+
+def test_what_a_killed_build_moved_aside_comes_back(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    make(tmp_path / "out.aside", "folder", "old")
+    put_back(out)
+    assert content(out) == "old"
+    make(tmp_path / "out.aside", "folder", "older")
+    put_back(out)
+    put_back(out)
+    assert content(out) == "old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@EXCHANGES
+def test_an_exchange_between_file_systems_fails_and_changes_nothing(
+    tmp_path: Path, elsewhere: Path, exchange: Exchange
+) -> None:
     one, two = make(tmp_path / "one", "file", "1"), make(elsewhere / "two", "file", "2")
     with pytest.raises(OSError, match="cross-device"):
         exchange(one, two)

@@ -8,7 +8,7 @@ import pytest
 
 from demo.registry import Handler, Registry, serve
 from hatch_oci.errors import RegistryError
-from hatch_oci.registry.transport import Request, Transport
+from hatch_oci.registry.transport import Content, Request, Transport
 from hatch_oci.registry.urls import safe_url
 from tests.unit.bases import QUICK
 
@@ -207,5 +207,6 @@ def test_a_url_is_shown_without_its_secrets() -> None:
 
 
 def test_a_request_is_shown_without_its_secrets() -> None:
-    request = Request("POST", "https://r.example/token", {"Authorization": "Basic hidden"}, b"refresh_token=hidden")
+    content = Content.of(b"refresh_token=hidden")
+    request = Request("POST", "https://r.example/token", {"Authorization": "Basic hidden"}, content)
     assert "hidden" not in repr(request)

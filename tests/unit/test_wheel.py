@@ -11,7 +11,8 @@ from packaging.tags import parse_tag
 from packaging.version import Version
 
 from hatch_oci.errors import WheelError
-from hatch_oci.layers.wheel import check_runs, find_wheel, open_wheel
+from hatch_oci.layers.fit import check_runs, find_wheel
+from hatch_oci.layers.wheel import open_wheel
 from tests.unit.wheels import FILENAME, INFO, METADATA, MODULE, hash_of, install, member, write_wheel
 
 
@@ -269,6 +270,13 @@ def test_without_a_prebuilt_wheel_there_is_advice(pattern: str, there: str, whee
     assert str(error.value).startswith(f"no wheel of demo 1.0 matches wheel = {pattern!r}{there}")
 
 
+def test_of_equal_prebuilt_wheels_the_highest_build_is_taken(wheels: Path) -> None:
+    for build in ("1", "20", "3b"):
+        (wheels / f"dist/demo-1.0-{build}-cp313-cp313-linux_x86_64.whl").touch()
+    (wheels / "dist/demo-1.0-11-py3-none-any.whl").touch()
+    assert find_wheel(wheels, "dist/*.whl", "demo", "1.0", TAGS).name == "demo-1.0-20-cp313-cp313-linux_x86_64.whl"
+
+
 def wheel_for(folder: Path, tag: str, requires_python: str) -> Path:
     metadata = METADATA + (f"Requires-Python: {requires_python}\n" if requires_python else "")
     return write_wheel(folder, filename=f"demo-1.0-{tag}.whl", metadata=metadata)
@@ -280,6 +288,11 @@ def wheel_for(folder: Path, tag: str, requires_python: str) -> Path:
         ("py3-none-any", "", "3.13.1", ""),
         ("cp312.cp313-cp313-linux_x86_64", ">=3.13.1", "3.13.1", ""),
         ("py3-none-any", ">=3.13", "3.13.0rc1", ""),
+        ("py3-none-any", ">=3.13.2", "3.13", ""),
+        ("py3-none-any", "!=3.13.0,<3.13.2", "3.13", ""),
+        ("py3-none-any", "==3.13.4", "3.13", ""),
+        ("py3-none-any", "<3.13", "3.13", "needs Python <3.13, but the base has TARGET"),
+        ("py3-none-any", ">=3.14", "3.13", "needs Python >=3.14, but the base has TARGET"),
         ("py3-none-any", "<3.13", "3.13.1", "needs Python <3.13, but the base has TARGET"),
         ("py3-none-any", ">=3.13.2", "3.13.1", "needs Python >=3.13.2, but the base has TARGET"),
         ("cp312-cp312-linux_x86_64", "", "3.13.1", "is for cp312-cp312-linux_x86_64, which does not run on TARGET"),

@@ -1,0 +1,43 @@
+"""The standard library of a base's Python: its sources, to be compiled."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+
+from hatch_oci.base.python import Python
+from hatch_oci.base.resolve import Base
+from hatch_oci.base.tree import read_tree
+from hatch_oci.store.blobs import StoredBlob
+
+_MAX_SOURCE = 16 * 1024 * 1024
+_NOT_ITS_OWN = ("site-packages", "dist-packages")
+
+
+def stdlib_folder(python: Python) -> str:
+    """Return where the standard library lies, relative to the root."""
+    prefix = posixpath.dirname(posixpath.dirname(python.executable))
+    return f"{prefix}/lib/{python.binary_name}".strip("/")
+
+
+def read_stdlib(base: Base, blobs: Sequence[StoredBlob], python: Python) -> Iterator[tuple[str, bytes]]:
+    """Yield path (relative to the root) and content of each module that has no bytecode yet, in the order of the paths."""
+    tree = read_tree([blob.path for blob in blobs], base.config.diff_ids)
+    folder = f"/{stdlib_folder(python)}/"
+    left_out = tuple(f"{folder}{name}/" for name in _NOT_ITS_OWN)
+    there = {path for path, entry in tree.walk() if entry.kind == "file" and path.startswith(folder)}
+    paths = sorted(
+        path
+        for path in there
+        if path.endswith(".py") and not path.startswith(left_out) and _compiled_path(path, python) not in there
+    )
+    contents = tree.read(paths, _MAX_SOURCE)
+    for path in paths:
+        if path in contents:
+            yield path[1:], contents[path]
+
+
+def _compiled_path(path: str, python: Python) -> str:
+    major, minor = python.minor
+    folder, name = posixpath.split(path)
+    return f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-{major}{minor}.pyc"

@@ -1,0 +1,82 @@
+"""What a project gets out of its lock for a target: from the file's name to wheels that fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName
+
+from hatch_oci.errors import LockError
+from hatch_oci.lock.closure import active, check_closure
+from hatch_oci.lock.dependencies import Dependency, gather
+from hatch_oci.lock.lockfile import Wanted, find_lock, read_lock
+from hatch_oci.lock.selection import select
+from hatch_oci.lock.target import Target
+from hatch_oci.registry.transport import Transport
+from hatch_oci.store.blobs import BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a project says that it needs."""
+
+    name: NormalizedName
+    requirements: tuple[Requirement, ...]
+    """Of the project itself, and of the extras and groups that are wanted."""
+
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a user says of the lock; names are normalised."""
+
+    lock: str
+    excluded: frozenset[str]
+    sdists: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """What goes into the image; `lock` is the file's name, None where the project needs nothing."""
+
+    dependencies: tuple[Dependency, ...] = ()
+    members: tuple[Dependency, ...] = ()
+    lock: str | None = None
+
+
+def provide(
+    needs: Needs,
+    choices: Choices,
+    root: Path,
+    target: Target,
+    base_packages: Mapping[str, str] | None,
+    build_member: Callable[[Path], Dependency],
+    store: BlobStore,
+    transport: Transport,
+) -> Provided:
+    """Return the wheels that the lock of the project at `root` gives for `target`.
+
+    `base_packages` are the packages that the base has, for a venv that sees them, else None; `build_member` makes the
+    wheel of another package of the workspace. A `LockError` where there is no lock, or where what it has does not suffice.
+    """
+    path = find_lock(root, choices.lock)
+    if path is None:
+        names = ", ".join(requirement.name for requirement in needs.requirements)
+        message = f"the project needs {names}, and has no lock: run `uv lock`, or set lock = false to leave them out"
+        raise LockError(message)
+    major, minor = target.python.minor
+    offline = transport.options.offline
+    lock = read_lock(path, root, needs.wanted, f"{major}.{minor}", store, offline=offline)
+    chosen = select(lock, target, needs.name, choices.excluded, choices.sdists)
+    dependencies = gather(chosen.pinned, lock, store, transport)
+    members = [build_member(lock.folder / member.path) for member in chosen.members]
+    needed = [("the project", one) for one in needs.requirements if active(one, target.environment)]
+    there = {name: version for name, version in (base_packages or {}).items() if name in choices.excluded}
+    ignored: Collection[str] = () if base_packages is not None else choices.excluded
+    facts = [one.facts for one in (*dependencies, *members)]
+    check_closure(needed, facts, there, ignored, target.environment, lock.name)
+    return Provided(tuple(dependencies), tuple(members), lock.name)
