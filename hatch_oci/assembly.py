@@ -36,8 +36,8 @@ def assemble(
     """
     if len(base.layers) + len(layers) > _MOST_LAYERS:
         message = (
-            f"{base.name} has {len(base.layers)} layers and the build adds {len(layers)}: "
-            f"engines take {_MOST_LAYERS} at most; choose another base-image, or join tables of `copy`"
+            f"{base.name} has {len(base.layers)} layers and the build adds {len(layers)}, but engines take "
+            f'{_MOST_LAYERS} at most: join tables of `copy`, or set layers = "one" for the dependencies'
         )
         raise BaseError(message)
     described = {**described, keys.CREATED: settings.created}

@@ -20,7 +20,7 @@ from hatchling.plugin.exceptions import UnknownPluginError
 from hatchling.plugin.manager import PluginManager
 
 from hatch_oci.assembly import assemble
-from hatch_oci.base.look import Contents, look_into
+from hatch_oci.base.look import Contents, look_into, recall_contents
 from hatch_oci.base.resolve import Base, fetch_layers, resolve
 from hatch_oci.config import OCIConfig, describe, needs_of, uses_hatchling, wheel_builder
 from hatch_oci.errors import BaseError, OCIError, WheelError
@@ -44,7 +44,7 @@ from hatch_oci.packing import plan_layers
 from hatch_oci.platform_image import PlatformImage, check_starts, record_of, stdlib_layers
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter, format_size
-from hatch_oci.store.blobs import BlobStore, cache_folder
+from hatch_oci.store.blobs import BlobStore, StoredBlob, cache_folder
 
 
 class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
@@ -107,13 +107,12 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         """Make the image for one platform, as blobs in the store."""
         settings, reporter, root = self.config.settings, transport.reporter, Path(self.root)
         base = resolve(settings.base_image, platform, root, store, transport)
-        blobs = fetch_layers(base, store, reporter)
-        contents = look_into(base, blobs, store, settings.python, settings.libc)
+        blobs, contents = self._look(base, store, reporter)
         _tell_of_base(base, contents, reporter)
         with ExitStack() as stack:
             provided, installation = self._install(contents, platform, folder, stack, store, transport)
             plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place))
-            check_starts(plan, base, settings, contents)
+            check_starts(plan, base, settings, contents, reporter)
             layers = []
             for planned in (*stdlib_layers(base, blobs, contents, settings), *plan.layers):
                 layer = planned.write(store)
@@ -124,6 +123,17 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         return PlatformImage(
             base, blobs, tuple(layers), paths, config, manifest, annotations, plan.installation, provided.lock
         )
+
+    def _look(self, base: Base, store: BlobStore, reporter: Reporter) -> tuple[tuple[StoredBlob, ...], Contents]:
+        """Return the base's layers, and what is in them; a sparse image does without the layers, if that is known."""
+        settings = self.config.settings
+        if settings.sparse and "stdlib" not in settings.dependencies.bytecode:
+            absent = tuple(StoredBlob(one.digest, one.size, store.path(one.digest)) for one in base.layers)
+            if contents := recall_contents(base, absent, store, settings.python, settings.libc):
+                return (), contents
+        blobs = fetch_layers(base, store, reporter)
+        contents = look_into(base, blobs, store, settings.python, settings.libc)
+        return (() if settings.sparse else blobs), contents
 
     def _install(
         self,

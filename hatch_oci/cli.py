@@ -16,6 +16,7 @@ from hatch_oci.image.platform import Platform
 from hatch_oci.inspection import inspect
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
+from hatch_oci.shipping import add_commands
 from hatch_oci.store.blobs import BlobStore, cache_folder
 
 
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks for; return the exit code: 0, 1 after an error, 2 for wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        _inspect(options)
+        options.run(options, _reporter(options))
     except OCIError as error:
         _complain(str(error), options.verbose)
     except OSError as error:
@@ -49,11 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     inspect_parser.add_argument("--json", action="store_true", help="print JSON")
     inspect_parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
     inspect_parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
+    inspect_parser.set_defaults(run=_inspect)
+    add_commands(commands)
     return parser
 
 
-def _inspect(options: argparse.Namespace) -> None:
-    reporter = _reporter(options)
+def _inspect(options: argparse.Namespace, reporter: Reporter) -> None:
     root = Path.cwd()
     with closing(Transport(registry_options(root), reporter)) as transport:
         platform = Platform.parse(options.platform)
@@ -65,7 +67,8 @@ def _inspect(options: argparse.Namespace) -> None:
 
 def _reporter(options: argparse.Namespace) -> Reporter:
     def tell(text: str) -> None:
-        print(text, file=sys.stderr)
+        # In one piece: threads tell things at the same time.
+        sys.stderr.write(f"{text}\n")
 
     def say_nothing(_text: str) -> None:
         pass

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hatch_oci.assembly import find_command, find_env
+from hatch_oci.assembly import DEFAULT_PATH, find_command, find_env
 from hatch_oci.base.look import Contents
 from hatch_oci.base.resolve import Base
 from hatch_oci.base.stdlib import read_stdlib
+from hatch_oci.errors import RunError
 from hatch_oci.image.config import ImageConfig
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
@@ -21,6 +22,7 @@ from hatch_oci.layers.entry import Entry, complete, file_entry
 from hatch_oci.layers.layer import Layer
 from hatch_oci.output.record import ImageRecord, LayerRecord, Record
 from hatch_oci.packing import Plan, PlannedLayer
+from hatch_oci.report import Reporter
 from hatch_oci.running import check_runs
 from hatch_oci.settings import Settings
 from hatch_oci.store.blobs import StoredBlob
@@ -61,6 +63,7 @@ class PlatformImage:
             wheel=app.filename if app else None,
             wheel_sha256=app.sha256 if app else None,
             packages=self._packages(),
+            missing=[one.digest for one in self.base.layers if one.digest not in self.paths],
         )
 
     def _packages(self) -> dict[str, str]:
@@ -85,12 +88,21 @@ def record_of(images: Sequence[PlatformImage], top: Descriptor, settings: Settin
     )
 
 
-def check_starts(plan: Plan, base: Base, settings: Settings, contents: Contents) -> None:
-    """Raise a `RunError` unless the image will start, as far as that can be told before it is made."""
+def check_starts(plan: Plan, base: Base, settings: Settings, contents: Contents, reporter: Reporter) -> None:
+    """Raise a `RunError` unless the image will start, as far as that can be told before it is made.
+
+    Where nothing was installed, and so little is known of what is to run, it is but a warning.
+    """
     entrypoint, cmd = find_command(settings, plan.installation)
-    path = {**base.config.env, **find_env(base.config, settings, plan.installation)}.get("PATH", "")
+    path = {**base.config.env, **find_env(base.config, settings, plan.installation)}.get("PATH", DEFAULT_PATH)
     command = (*(entrypoint or ()), *(cmd or ())) if entrypoint is not None or not base.config.entrypoint else ()
-    check_runs(command, path, plan.ground, plan.installation, contents.python.libc if contents.python else None)
+    libc = contents.python.libc if contents.python else None
+    try:
+        check_runs(command, path, plan.ground, plan.installation, libc)
+    except RunError as error:
+        if plan.installation:
+            raise
+        reporter.warn(str(error))
 
 
 def stdlib_layers(

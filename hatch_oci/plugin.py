@@ -8,6 +8,7 @@ from hatchling.plugin import hookimpl
 
 if TYPE_CHECKING:
     from hatch_oci.builder import OCIBuilder
+    from hatch_oci.publisher import OCIPublisher
 
 
 @hookimpl
@@ -16,3 +17,11 @@ def hatch_register_builder() -> type[OCIBuilder]:
     from hatch_oci.builder import OCIBuilder
 
     return OCIBuilder
+
+
+@hookimpl
+def hatch_register_publisher() -> type[OCIPublisher]:
+    """Return the publisher `oci`; only Hatch itself asks, never a build."""
+    from hatch_oci.publisher import OCIPublisher
+
+    return OCIPublisher

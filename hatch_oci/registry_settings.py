@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 
-from hatch_oci.image.reference import is_host, is_repository
+from hatch_oci.image.reference import is_host, is_repository, shown
 from hatch_oci.registry.options import OFFLINE_VARIABLE, RegistryOptions
 from hatch_oci.table import Table
 
@@ -20,22 +19,28 @@ def read_registry_options(table: Table) -> RegistryOptions:
         mirrors=_read_mirrors(table),
         insecure_registries=_read_hosts(table, "insecure-registries"),
         trusted_realms=_read_hosts(table, "trusted-realms"),
-        offline=os.environ.get(OFFLINE_VARIABLE, "0") not in ("", "0"),
+        offline=is_set(OFFLINE_VARIABLE),
     )
+
+
+def is_set(variable: str) -> bool:
+    """Tell whether an environment variable is switched on: neither empty nor `0`."""
+    return os.environ.get(variable, "0") not in ("", "0")
 
 
 def _read_mirrors(table: Table) -> dict[str, tuple[str, ...]]:
     below = table.table("mirrors")
     mirrors = {}
     for registry in below.values:
+        name = registry if is_host(registry) else shown(registry)[1:-1]
         if not is_host(registry):
-            below.wrong(registry, f"is not the name of a registry: it {_HOST}")
+            below.wrong(name, f"is not the name of a registry: it {_HOST}")
         mirrors[registry] = below.texts(registry)
         for number, mirror in enumerate(mirrors[registry], 1):
             host, slash, prefix = mirror.partition("/")
             if mirror and not (is_host(host) and (is_repository(prefix) or not slash)):
                 below.wrong_element(
-                    registry, number, f"must be like mirror.example.com or harbor.example.com/hub: {mirror!r}"
+                    name, number, f"must be like mirror.example.com or harbor.example.com/hub: {shown(mirror)}"
                 )
     return mirrors
 
@@ -44,5 +49,5 @@ def _read_hosts(table: Table, key: str) -> frozenset[str]:
     hosts = table.texts(key)
     for number, host in enumerate(hosts, 1):
         if host and not is_host(host):
-            table.wrong_element(key, number, f"{_HOST}: {re.sub(r'//[^/]*@', '//', host)!r}")
+            table.wrong_element(key, number, f"{_HOST}: {shown(host)}")
     return frozenset(hosts)

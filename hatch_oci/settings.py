@@ -13,7 +13,7 @@ from hatch_oci.image.platform import Platform
 from hatch_oci.layers.folder import Copy
 from hatch_oci.layers.layer import COMPRESSIONS
 from hatch_oci.registry.options import RegistryOptions
-from hatch_oci.registry_settings import REGISTRY_KEYS, read_registry_options
+from hatch_oci.registry_settings import REGISTRY_KEYS, is_set, read_registry_options
 from hatch_oci.table import Table
 from hatch_oci.values import (
     Words,
@@ -37,6 +37,8 @@ from hatch_oci.values import (
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
+
+SPARSE_VARIABLE = "HATCH_OCI_SPARSE"
 
 _KEYS = [
     "base-image",
@@ -123,6 +125,8 @@ class Settings:
     libc: Libc | None
     dependencies: DependencySettings
     registries: RegistryOptions
+    sparse: bool
+    """Whether the base's layers stay where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,7 @@ def read_settings(table: Table, project: Project) -> Settings:
         libc=read_libc(table),
         dependencies=read_dependency_settings(table),
         registries=read_registry_options(table),
+        sparse=is_set(SPARSE_VARIABLE),
     )
     if table.mistakes:
         raise ConfigError(table.mistakes)

@@ -56,16 +56,31 @@ def look_into(
     base: Base, blobs: tuple[StoredBlob, ...], store: BlobStore, python: str | None, libc: Libc | None
 ) -> Contents:
     """Return what the base holds; `python` (a path) and `libc` are taken as given where they are set."""
-    env = {name: base.config.env[name] for name in ("PATH", "PYTHON_VERSION") if name in base.config.env}
-    # Also the blobs' own digests: that one blob fits a diff_id says nothing of another.
-    layers = [(str(blob.digest), str(diff_id)) for blob, diff_id in zip(blobs, base.config.diff_ids, strict=True)]
-    key = hashlib.sha256(encode_json([_FORMAT, layers, env, python, str(libc)])).hexdigest()
-    found: Contents | None = store.recall("contents", key, Contents.from_json)
+    found = recall_contents(base, blobs, store, python, libc)
     if found is None:
         tree = read_tree([blob.path for blob in blobs], base.config.diff_ids)
-        found = _contents(tree, env, python, libc)
-        store.remember("contents", key, found.to_json())
-    return replace(found, problem=f"{base.name}: {found.problem}")
+        found = _contents(tree, _env(base), python, libc)
+        store.remember("contents", _key(base, blobs, python, libc), found.to_json())
+        found = replace(found, problem=f"{base.name}: {found.problem}")
+    return found
+
+
+def recall_contents(
+    base: Base, blobs: tuple[StoredBlob, ...], store: BlobStore, python: str | None, libc: Libc | None
+) -> Contents | None:
+    """Return what was found in a base before, None if it was not looked into; the blobs themselves need not be there."""
+    found: Contents | None = store.recall("contents", _key(base, blobs, python, libc), Contents.from_json)
+    return replace(found, problem=f"{base.name}: {found.problem}") if found else None
+
+
+def _key(base: Base, blobs: tuple[StoredBlob, ...], python: str | None, libc: Libc | None) -> str:
+    # Also the blobs' own digests: that one blob fits a diff_id says nothing of another.
+    layers = [(str(blob.digest), str(diff_id)) for blob, diff_id in zip(blobs, base.config.diff_ids, strict=True)]
+    return hashlib.sha256(encode_json([_FORMAT, layers, _env(base), python, str(libc)])).hexdigest()
+
+
+def _env(base: Base) -> dict[str, str]:
+    return {name: base.config.env[name] for name in ("PATH", "PYTHON_VERSION") if name in base.config.env}
 
 
 def _contents(tree: Tree, env: Mapping[str, str], python: str | None, libc: Libc | None) -> Contents:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hatch_oci.errors import InvalidReference
-from hatch_oci.image.reference import Reference
+from hatch_oci.image.reference import Reference, shown
 
 _LATER = ("docker-archive", "oci-archive")
 
@@ -17,7 +17,7 @@ def check_base_name(text: str) -> None:
         message = "not a base: 'oci:' lacks a path; write oci:PATH or oci:PATH:TAG"
         raise InvalidReference(message)
     if colon and scheme in _LATER:
-        message = f"not supported yet by this version of hatch-oci-image: {text!r}, an archive"
+        message = f"not supported yet by this version of hatch-oci-image: {shown(text)}, an archive"
         raise InvalidReference(message)
     if text == "scratch":
         return

@@ -52,7 +52,7 @@ def open_registry(transport: Transport, text: str, store: BlobStore) -> Source:
 
     def fetch_manifest(descriptor: Descriptor) -> Iterator[bytes]:
         _need_network(offline, f"{reference}: its manifest {descriptor.digest}")
-        yield repository.manifest(str(descriptor.digest))[0]
+        yield repository.manifest(descriptor.digest)[0]
 
     def fetch_blob(descriptor: Descriptor) -> Iterator[bytes]:
         _need_network(offline, f"{reference}: its blob {descriptor.digest}")
@@ -61,9 +61,7 @@ def open_registry(transport: Transport, text: str, store: BlobStore) -> Source:
     top = _cached(reference, repository, store, where, offline=offline)
     if top is None:
         _need_network(offline, str(reference))
-        raw, content_type = repository.manifest(reference.target)
-        if reference.digest:
-            check_pulled(raw, reference.digest, reference.registry)
+        raw, content_type = repository.manifest(reference.digest or reference.target)
         top = read_manifest(raw, where, content_type=content_type)
         store.put([raw], reference.digest or top.digest, len(raw))
     if reference.digest is None:

@@ -17,6 +17,8 @@ _HOST = re.compile(
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LONGEST_NAME = 255
+_LONGEST_SHOWN = 300
+_USER = re.compile(r"(^|//).*@(?=[^@]*[./])", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +56,25 @@ class Reference:
         Hub is meant, where a name of one part stands below `library/`. Without tag and digest the tag is `latest`.
         """
         rest, at, digest_text = text.partition("@")
+        wrong = f"not an image reference: {shown(text)}"
+        hint = "write it like python:3.13-slim or ghcr.io/acme/app:1.0"
+        if _USER.search(text):
+            message = f"{wrong}; {hint}, without a user"
+            raise InvalidReference(message)
         try:
             digest = Digest.parse(digest_text) if at else None
         except DigestError as error:
-            message = f"not an image reference: {text!r}: {error}"
+            message = f"{wrong}: {error}"
             raise InvalidReference(message) from None
         host, repository = split_host(rest)
         repository, colon, tag = repository.partition(":")
         if colon and not is_tag(tag):
-            message = f"not an image reference: {text!r}: the tag may hold letters, digits and ._- only"
+            message = f"{wrong}: the tag may hold letters, digits and ._- only"
             raise InvalidReference(message)
         if host == DOCKER_HUB and "/" not in repository:
             repository = f"library/{repository}"
         if not is_host(host) or not is_repository(repository):
-            message = f"not an image reference: {text!r}; write it like python:3.13-slim or ghcr.io/acme/app:1.0"
+            message = f"{wrong}; {hint}"
             raise InvalidReference(message)
         return cls(host, repository, tag or (None if digest else "latest"), digest)
 
@@ -79,6 +86,11 @@ def split_host(name: str) -> tuple[str, str]:
         hub = first in (DOCKER_HUB, f"index.{DOCKER_HUB}")
         return (DOCKER_HUB, rest) if hub else (first, rest)
     return DOCKER_HUB, name
+
+
+def shown(text: str) -> str:
+    """Return what a user wrote as it may stand in a message: in quotes, and without a user's name and password."""
+    return repr(_USER.sub(r"\1", text)[:_LONGEST_SHOWN])
 
 
 def is_host(text: str) -> bool:

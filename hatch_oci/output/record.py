@@ -41,6 +41,9 @@ class ImageRecord:
     packages: Mapping[str, str]
     """The versions of what was installed, by name, the project's own included."""
 
+    missing: Sequence[Digest] = ()
+    """The base's layers that are not in the layout, which is sparse."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the part of the record about this platform."""
         return {
@@ -56,6 +59,7 @@ class ImageRecord:
                 }
                 for layer in self.layers
             ],
+            "missing": list(map(str, self.missing)),
             "packages": dict(sorted(self.packages.items())),
             "wheel": {"filename": self.wheel, "sha256": self.wheel_sha256} if self.wheel else None,
         }

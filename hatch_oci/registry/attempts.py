@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from hatch_oci import stopping
 from hatch_oci.errors import UnreachableError
 from hatch_oci.registry.options import Patience
 from hatch_oci.report import Reporter
@@ -41,7 +41,7 @@ class Attempts:
         else:
             wait = min(problem.retry_after, self._patience.longest_retry_after)
         self._reporter.info(f"{problem}; trying again in {wait:.1f} s")
-        time.sleep(wait)
+        stopping.sleep(wait)
 
     def progressed(self) -> None:
         """Forget the failures: there was something new since."""
@@ -54,8 +54,9 @@ def read_retry_after(value: str) -> float | None:
         return float(value[:9])
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max((moment - datetime.now(UTC)).total_seconds(), 0)
+    # The latter of years and zones that no calendar has.
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max((moment - datetime.now(UTC)).total_seconds(), 0)

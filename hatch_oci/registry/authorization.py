@@ -26,11 +26,12 @@ class Way:
 class Authorization:
     """The `Authorization` header for one repository of a registry; may be shared between threads."""
 
-    def __init__(self, transport: Transport, host: str, repository: str) -> None:
+    def __init__(self, transport: Transport, host: str, repository: str, actions: str = "pull") -> None:
         """Know nothing yet; `host` is the registry as users name it, with which its credentials are filed."""
         self._transport = transport
         self._host = host
         self._repository = repository
+        self._actions = actions
         self._lock = threading.RLock()
         self._way = Way(None, None)
         self._tokens: dict[Way, Token] = {}
@@ -96,14 +97,17 @@ class Authorization:
                 yield Way(realm, credential)
             elif credential:
                 self._refusals.append(_mistrust(realm, credential))
-            yield Way(realm, None)
+            # Nobody may write without a name, where a name is needed to read.
+            if credential is None or self._actions == "pull":
+                yield Way(realm, None)
         elif credential and any(challenge.scheme == "basic" for challenge in challenges):
             yield Way(None, credential)
-            yield Way(None, None)
+            if self._actions == "pull":
+                yield Way(None, None)
 
     def _realm(self, bearer: Challenge, registry_scheme: str) -> Realm:
         parameters = bearer.parameters
-        scope = parameters.get("scope") or f"repository:{self._repository}:pull"
+        scope = parameters.get("scope") or f"repository:{self._repository}:{self._actions}"
         realm = Realm(parameters.get("realm", ""), parameters.get("service", ""), scope)
         try:
             check_realm(realm, registry_scheme)

@@ -25,12 +25,17 @@ _CERTIFICATE_ALERT = re.compile(r"ALERT_.*CERTIFICATE|ALERT_UNKNOWN_CA")
 _OTHER_NAME = 62
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH."""
 
+# Of errors in the protocol just these are told as they are: others repeat what the server sent, be it our own headers.
+_KNOWN_TEXTS = ("Server disconnected", "peer closed connection")
+
 _NAMES: dict[type[Exception], str] = {
     httpcore.ConnectTimeout: "the connection takes too long",
     httpcore.ReadTimeout: "it sends nothing any more, or too little",
     httpcore.WriteTimeout: "it takes nothing any more",
     httpcore.ReadError: "the connection broke",
     httpcore.WriteError: "the connection broke",
+    httpcore.RemoteProtocolError: "it does not speak HTTP properly",
+    httpcore.LocalProtocolError: "it cannot be asked like this",
 }
 
 
@@ -71,5 +76,7 @@ def _explain(where: str, error: Exception) -> RegistryError:
         )
     if isinstance(reason, ssl.SSLError) and reason.reason in _PLAIN_REASONS:
         return PlainHTTPError(f"{where} speaks plain http, not https")
-    text = _NAMES.get(type(error)) if isinstance(error, httpcore.TimeoutException) else str(error)
+    text = str(error)
+    if isinstance(error, httpcore.TimeoutException | httpcore.ProtocolError) and not text.startswith(_KNOWN_TEXTS):
+        text = ""
     return UnreachableError(f"no answer from {where}: {text or _NAMES.get(type(error), type(error).__name__)}")

@@ -6,13 +6,18 @@ import ipaddress
 import socket
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
 import httpcore
+
+from hatch_oci import stopping
+
+_STEP = 0.25
+"""Seconds after which a wait looks whether it was called off."""
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _CARRIER = ipaddress.ip_network("100.64.0.0/10")
@@ -191,6 +196,7 @@ def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 
 def _remaining(timeout: float | None) -> float | None:
+    stopping.check()
     deadline = _deadline.get()
     return deadline.remaining(timeout) if deadline else timeout
 
@@ -202,7 +208,11 @@ class _Stream(httpcore.NetworkStream):
     inner: httpcore.NetworkStream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self.inner.read(max_bytes, _remaining(timeout))
+        end = Deadline.after(float("inf") if timeout is None else timeout)
+        while True:
+            step = _remaining(end.remaining(_STEP))
+            with suppress(httpcore.ReadTimeout):
+                return self.inner.read(max_bytes, step)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self.inner.write(buffer, _remaining(timeout))

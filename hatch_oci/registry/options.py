@@ -36,6 +36,9 @@ class Patience:
     answer: float = 60.0
     """For a whole document: a manifest, a token, an error."""
 
+    commit: float = 300.0
+    """For an answer to what was sent: some registries move a large blob before they say that they have it."""
+
     first_wait: float = 1.0
     longest_wait: float = 30.0
     longest_retry_after: float = 60.0

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from hatch_oci.errors import ContentError, DigestError, NotFoundError, RegistryError
+from hatch_oci.errors import ContentError, DigestError, NotFoundError, OCIError, RegistryError
 from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import MAX_MANIFEST
 from hatch_oci.image.reference import Reference
+from hatch_oci.registry.attempts import PASSING
 from hatch_oci.registry.download import Download, Opener
 from hatch_oci.registry.network import Deadline
 from hatch_oci.registry.session import Session, find_places
@@ -69,11 +70,15 @@ class Repository:
     def find_tag(self, tag: str) -> Digest | None:
         """Return the digest that a tag stands for today, None where the registry does not say.
 
-        It asks by HEAD, which counts against no quota.
+        It asks by HEAD, which counts against no quota. A `RegistryError` where another request would fail as well.
         """
 
         def head(session: Session) -> Reply:
-            return session.fetch("HEAD", f"/manifests/{tag}", _ACCEPT, 0)
+            reply = session.fetch("HEAD", f"/manifests/{tag}", _ACCEPT, 0)
+            # That a mirror does not have it is no answer; and who is down or over a quota need not be asked again.
+            if reply.status != 200 and (session is not self._own or reply.status in PASSING):
+                raise session.problem(reply, str(self._reference))
+            return reply
 
         reply = self._first(head)
         try:
@@ -81,44 +86,61 @@ class Repository:
         except DigestError:
             return None
 
-    def manifest(self, target: str) -> tuple[bytes, str]:
-        """Return the bytes and the Content-Type of the manifest that a tag or a digest names.
+    def manifest(self, target: Digest | str) -> tuple[bytes, str]:
+        """Return the bytes and the Content-Type of the manifest that a digest or a tag names.
 
-        The digest is not checked here. A `NotFoundError` where there is none, else a `RegistryError`.
+        A `NotFoundError` where there is none, a `ContentError` where it is not what the digest says, else a
+        `RegistryError`.
         """
 
         def get(session: Session) -> Reply:
             reply = session.fetch("GET", f"/manifests/{target}", _ACCEPT, MAX_MANIFEST)
-            if reply.status == 200:
-                return reply
-            # Some registries say of what is private that it is not there.
-            private = "" if session.source else ", or log in if it is private"
-            raise session.problem(reply, str(self._reference), f"; check its name and tag{private}")
+            if reply.status != 200:
+                # Some registries say of what is private that it is not there.
+                private = "" if session.source else ", or log in if it is private"
+                raise session.problem(reply, str(self._reference), f"; check its name and tag{private}")
+            if media_types.essence(reply.headers.get("content-type", "")) == "text/html":
+                problem = "answered with a web page, not as a registry: is there a sign-in or proxy in between?"
+                message = f"{session.host} {problem}"
+                raise RegistryError(message)
+            if isinstance(target, Digest):
+                check_pulled(reply.body, target, session.host)
+            return reply
 
         reply = self._first(get)
-        content_type = reply.headers.get("content-type", "")
-        if media_types.essence(content_type) == "text/html":
-            host = self._used.place.host
-            message = f"{host} answered with a web page, not as a registry: is there a sign-in or proxy in between?"
-            raise RegistryError(message)
-        return reply.body, content_type
+        return reply.body, reply.headers.get("content-type", "")
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
-        """Yield the bytes of a blob as they arrive; they are not checked here, and not more than one too many.
+        """Yield the bytes of a blob as they arrive; not more than one too many.
 
         A connection that breaks is taken up again where it broke. Layers that a registry need not have are
-        fetched from their own URLs (image-spec, layer.md, "Non-Distributable Layers").
+        fetched from their own URLs (image-spec, layer.md, "Non-Distributable Layers"). The bytes are not checked
+        here, but for what several places had a hand in: a `ContentError` names them.
         """
         download = Download(f"blob {descriptor.digest}", descriptor.size, self._transport)
-        *others, last = self._openers(descriptor)
-        for session, opener in others:
+        openers = self._openers(descriptor)
+        if len(openers) == 1:
+            yield from download.pieces(*openers[0])
+            return
+        hasher, left = descriptor.digest.hasher(), descriptor.size
+        hosts: list[str] = []
+        for session, opener in openers:
+            hosts.append(session.host)
             try:
-                yield from download.pieces(session, opener)
+                for piece in download.pieces(session, opener):
+                    hasher.update(piece)
+                    left -= len(piece)
+                    if left < 0:
+                        raise _another_blob(descriptor, hosts)
+                    yield piece
             except RegistryError as error:
+                if opener is openers[-1][1]:
+                    raise
                 self._go_on(session, error)
             else:
-                return
-        yield from download.pieces(*last)
+                break
+        if hasher.hexdigest() != descriptor.digest.hex:
+            raise _another_blob(descriptor, hosts)
 
     def _openers(self, descriptor: Descriptor) -> list[tuple[Session, Opener]]:
         """Return the ways to a blob, in the order in which they are to be tried."""
@@ -140,7 +162,7 @@ class Repository:
         for session in list(self._mirrors):
             try:
                 answer = ask(session)
-            except RegistryError as error:
+            except (RegistryError, ContentError) as error:
                 self._go_on(session, error)
             else:
                 self._used = session
@@ -148,12 +170,16 @@ class Repository:
         self._used = self._own
         return ask(self._own)
 
-    def _go_on(self, session: Session, error: RegistryError) -> None:
+    def _go_on(self, session: Session, error: OCIError) -> None:
         """Tell that a mirror failed; one that does not answer at all is not asked again."""
         self._transport.reporter.info(f"{error}; asking elsewhere")
         if not isinstance(error, NotFoundError):
             with suppress(ValueError):
                 self._mirrors.remove(session)
+
+
+def _another_blob(descriptor: Descriptor, hosts: list[str]) -> ContentError:
+    return ContentError(f"{' or '.join(dict.fromkeys(hosts))} sent something else than blob {descriptor.digest}")
 
 
 def check_pulled(raw: bytes, digest: Digest, where: str) -> bytes:

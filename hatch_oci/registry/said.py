@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
 
 from hatch_oci.errors import DocumentError
 from hatch_oci.image.document import parse_json
@@ -12,6 +13,7 @@ _LONGEST = 200
 _KEYS = ("message", "details", "detail", "error_description", "code", "error")
 _XML_CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
 _QUERY = re.compile(r"\?\S*")
+_USER = re.compile(r"//[^\s/@]*@")
 _CREDENTIALS = re.compile(r"(?i)\b(bearer|basic)\s+\S+")
 
 
@@ -22,12 +24,28 @@ def said(body: bytes, secrets: Iterable[str] = ()) -> str:
     token that they were sent. `secrets`, queries of URLs and credentials are blotted out.
     """
     code = _XML_CODE.search(body)
-    text = code[1].decode("ascii") if code else "; ".join(_messages(body))
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    text = _CREDENTIALS.sub(r"\1 ***", _QUERY.sub("?***", text))
-    printable = re.sub(r"[^\x21-\x7e]+", " ", text).strip()[:_LONGEST].rstrip(".")
-    return f": {printable}" if printable else ""
+    text = _plain(code[1].decode("ascii") if code else "; ".join(_messages(body)))
+    # The longest first: one may hold another.
+    if spellings := sorted(_spellings(secrets), key=len, reverse=True):
+        text = re.sub("|".join(map(re.escape, spellings)), "***", text, flags=re.IGNORECASE)
+    text = _CREDENTIALS.sub(r"\1 ***", _USER.sub("//***@", _QUERY.sub("?***", text)))
+    short = text.strip()[:_LONGEST].rstrip(".")
+    return f": {short}" if short else ""
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\x21-\x7e]+", " ", text)
+
+
+def _spellings(secrets: Iterable[str]) -> set[str]:
+    """Return secrets as servers may repeat them: as they are, as in a URL or a form, as base64 without its padding."""
+    return {
+        spelling
+        for secret in secrets
+        for quoted in (quote(secret, "", errors="surrogateescape"), quote_plus(secret, errors="surrogateescape"))
+        for text in (secret, secret.rstrip("="), quoted)
+        if (spelling := _plain(text).strip())
+    }
 
 
 def _messages(body: bytes) -> Iterator[str]:

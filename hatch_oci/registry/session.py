@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hatch_oci.errors import NotFoundError, PlainHTTPError, RegistryError, UnreachableError
 from hatch_oci.image.reference import DOCKER_HUB, Reference
@@ -14,7 +14,8 @@ from hatch_oci.registry.authorization import Authorization, Way
 from hatch_oci.registry.network import Deadline, Scope, is_loopback
 from hatch_oci.registry.options import Patience
 from hatch_oci.registry.said import said
-from hatch_oci.registry.transport import MAX_ERROR, Answer, Reply, Request, Transport, origin
+from hatch_oci.registry.transport import MAX_ERROR, Answer, Content, Reply, Request, Transport
+from hatch_oci.registry.urls import Target, origin, safe_url
 
 _WANTS_TLS = b"HTTPS"
 
@@ -39,13 +40,13 @@ def find_places(reference: Reference, mirrors: Mapping[str, tuple[str, ...]]) ->
 class Session:
     """A repository at one host; may be shared between threads."""
 
-    def __init__(self, transport: Transport, place: Place, patience: Patience) -> None:
-        """Ask for nothing yet."""
+    def __init__(self, transport: Transport, place: Place, patience: Patience, actions: str = "pull") -> None:
+        """Ask for nothing yet; `actions` are what a token must be good for, unless the registry says so itself."""
         self.place = place
         self.patience = patience
         self.redirects: set[str] = set()
         self._transport = transport
-        self._authorization = Authorization(transport, place.host, place.repository)
+        self._authorization = Authorization(transport, place.host, place.repository, actions)
         self._lock = threading.Lock()
         self._scheme: str | None = None
 
@@ -77,16 +78,38 @@ class Session:
         """How near the host is."""
         return self._transport.scope(_bare(self._host))
 
-    def fetch(self, method: str, path: str, headers: Mapping[str, str], most: int) -> Reply:
+    def fetch(
+        self, method: str, path: str, headers: Mapping[str, str], most: int, content: Content | None = None
+    ) -> Reply:
         """Ask for `path` below the repository, and read an answer of at most `most` bytes."""
         seen: set[Way] = set()
         while True:
             used = self._authorization.header()
-            reply = self._transport.fetch(self._request(method, path, headers, used), most, self.patience)
+            request = self._request(method, self._url(path), headers, used, content=content)
+            reply = self._transport.fetch(request, most, self.patience)
             if not self._is_refusal(reply):
                 self._note(reply)
                 return reply
             self._authorization.learn(reply, used, seen)
+
+    def send_once(self, method: str, location: str, headers: Mapping[str, str], content: Content) -> Reply:
+        """Send `content`, once, to where the registry said; credentials go to its own origin alone.
+
+        After a refusal the next request is authorized anew; an `UnreachableError` where the connection breaks.
+        """
+        url = str(Target.read(location, Target.read(self._url(""))))
+        own = origin(url) == origin(self._url(""))
+        if self.scheme == "https" and not url.startswith("https:"):
+            message = f"{self.host} wants {safe_url(url)} to be sent what https brought: that is not safe"
+            raise RegistryError(message)
+        used = self._authorization.header() if own else None
+        nearest = None if own else self.scope
+        request = replace(self._request(method, url, headers, used, content=content), nearest=nearest, redirects=0)
+        with self._transport.open(request) as answer:
+            reply = Reply.of(answer, MAX_ERROR)
+        if own and self._is_refusal(reply):
+            self._authorization.learn(reply, used, set())
+        return reply
 
     @contextmanager
     def open_blob(self, path: str, headers: Mapping[str, str], deadline: Deadline) -> Iterator[Answer]:
@@ -94,7 +117,7 @@ class Session:
         seen: set[Way] = set()
         while True:
             used = self._authorization.header()
-            request = self._request("GET", path, headers, used, is_blob=True)
+            request = self._request("GET", self._url(path), headers, used, is_blob=True)
             with self._transport.open(request, deadline) as answer:
                 if not self._is_refusal(answer):
                     self._note(answer)
@@ -117,12 +140,21 @@ class Session:
             return RegistryError(f"{self.host} gives no more for now (HTTP 429){text}: {advice}")
         return RegistryError(f"HTTP {reply.status} from {self.host} about {what}{text}")
 
+    def _url(self, path: str) -> str:
+        return f"{self.scheme}://{self._host}/v2/{self.place.repository}{path}"
+
+    @staticmethod
     def _request(
-        self, method: str, path: str, headers: Mapping[str, str], authorization: str | None, *, is_blob: bool = False
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        authorization: str | None,
+        *,
+        content: Content | None = None,
+        is_blob: bool = False,
     ) -> Request:
-        url = f"{self.scheme}://{self._host}/v2/{self.place.repository}{path}"
         sent = {**headers, "Authorization": authorization} if authorization else headers
-        return Request(method, url, sent, is_blob=is_blob)
+        return Request(method, url, sent, content, is_blob=is_blob)
 
     @property
     def _host(self) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from hatch_oci.errors import DocumentError, RegistryError
 from hatch_oci.image.document import parse_json, printable
 from hatch_oci.registry.credentials import Credential
 from hatch_oci.registry.network import Scope, is_name
 from hatch_oci.registry.said import said
-from hatch_oci.registry.transport import Request, Transport, safe_url
+from hatch_oci.registry.transport import Content, Request, Transport
+from hatch_oci.registry.urls import Target, safe_url
 
 MAX_TOKEN_ANSWER = 64 * 1024
 """Bytes."""
@@ -24,6 +25,9 @@ _EARLY = 10
 _REFUSALS = frozenset({400, 401, 403, 404})
 _NO_POST = frozenset({400, 401, 404, 405})
 _CLIENT = "hatch-oci-image"
+_LONGEST_LIFE = 10**9
+# It goes into a header as it is.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,9 @@ class RefusedError(RegistryError):
 def check_realm(realm: Realm, registry_scheme: str) -> None:
     """Raise a `RegistryError` unless tokens may be asked for there: by https, or as unsafely as the registry itself."""
     try:
-        parts = urlsplit(realm.url)
-        sound = parts.scheme in {"https", registry_scheme} and bool(parts.hostname) and parts.username is None
-    except ValueError:
+        target = Target.read(realm.url)
+        sound = target.scheme in {"https", registry_scheme} and not target.url.userinfo
+    except RegistryError:
         sound = False
     if not sound:
         message = f"it asks to log in at {printable(realm.url.partition('?')[0])!r}, which is no https URL"
@@ -70,10 +74,10 @@ def may_know(realm: Realm, registry_host: str, trusted: frozenset[str]) -> bool:
 
     It may on the registry's host, in the same domain (by the public suffix list), or if it is listed as trusted.
     """
-    parts = urlsplit(realm.url)
-    host = parts.hostname or ""
-    own = urlsplit(f"//{registry_host}").hostname or ""
-    if host == own or not trusted.isdisjoint({host, parts.netloc}):
+    target = Target.read(realm.url)
+    host = target.host
+    own = Target.read(f"https://{registry_host}").host
+    if host == own or not trusted.isdisjoint({host, target.authority}):
         return True
     if not (is_name(host) and is_name(own)):
         return False
@@ -93,6 +97,9 @@ def ask_token(realm: Realm, credential: Credential | None, nearest: Scope, trans
     """
     asked = time.monotonic()
     if credential and credential.registry_token:
+        if not _TOKEN.fullmatch(credential.registry_token):
+            message = "its registrytoken is no token"
+            raise RefusedError(message)
         return Token(credential.registry_token, float("inf"))
     where = f"the token service {safe_url(realm.url)}"
     reply = None
@@ -129,20 +136,19 @@ def _post(realm: Realm, credential: Credential, nearest: Scope) -> Request:
         "scope": realm.scope,
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return Request("POST", realm.url, headers, urlencode(form).encode(), nearest=nearest, redirects=0)
+    return Request("POST", realm.url, headers, Content.of(urlencode(form).encode()), nearest=nearest, redirects=0)
 
 
 def _read_token(raw: bytes, where: str, asked: float) -> Token:
     try:
         node = parse_json(raw, where)
-        found = node.find("token") or node.get("access_token")
-        value = found.text()
+        named = [found.text() for name in ("token", "access_token") if (found := node.find(name))]
+        value = next(filter(None, named or [node.get("access_token").text()]), "")
         life = node.table().get("expires_in")
     except DocumentError as error:
         raise RegistryError(str(error)) from None
-    # It goes into a header as it is.
-    if not re.fullmatch(r"[\x21-\x7e]+", value):
+    if not _TOKEN.fullmatch(value):
         message = f"{where} answered with what is no token"
         raise RegistryError(message)
-    seconds = life if type(life) is int and life > 0 else _DEFAULT_LIFE
+    seconds = min(life, _LONGEST_LIFE) if type(life) is int and life > 0 else _DEFAULT_LIFE
     return Token(value, asked + max(seconds - _EARLY, seconds / 2))

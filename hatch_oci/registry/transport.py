@@ -1,4 +1,4 @@
-"""HTTP: the only module that knows httpx.
+"""HTTP: requests and answers, over the connections of `pools`.
 
 Redirects are followed by hand, so that each target is checked and credentials stay with their origin; bodies
 are read as they are on the wire, since that is what digests are of, and never beyond a bound or a deadline.
@@ -7,24 +7,23 @@ are read as they are on the wire, since that is what digests are of, and never b
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
-from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
 from hatch_oci.errors import RegistryError, UnreachableError
-from hatch_oci.image.document import printable
 from hatch_oci.registry.attempts import PASSING, Attempts, read_retry_after
 from hatch_oci.registry.failures import explained
 from hatch_oci.registry.network import Deadline, Scope, within
 from hatch_oci.registry.options import Patience, RegistryOptions
 from hatch_oci.registry.pools import Pools
+from hatch_oci.registry.urls import Target, origin, safe_url
 from hatch_oci.report import QUIET, Reporter
+
+__all__ = ["MAX_ERROR", "PROGRESS", "Answer", "Reply", "Request", "Transport", "origin", "safe_url"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
@@ -34,10 +33,23 @@ MAX_ERROR = 64 * 1024
 PROGRESS = 64 * 1024
 """Bytes of a blob that are worth waiting on."""
 
+_HEADERS = {"User-Agent": "hatch-oci-image", "Accept": "*/*", "Accept-Encoding": "identity"}
 
-# Their lines hold the queries of signed URLs.
-for _name in ("httpx", "httpcore"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
+# Its lines hold the queries of signed URLs.
+logging.getLogger("httpcore").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent with a request: `size` bytes, which `read` gives in pieces each time it is called."""
+
+    size: int
+    read: Callable[[], Iterable[bytes]] = field(repr=False)
+
+    @classmethod
+    def of(cls, data: bytes) -> Content:
+        """Return bytes that are at hand as content."""
+        return cls(len(data), lambda: (data,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +58,10 @@ class Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """An `Authorization` among them goes to the URL's own origin only."""
 
-    content: bytes | None = None
+    content: Content | None = None
     nearest: Scope | None = None
     """How near the addresses may be; None where the user named the host."""
 
@@ -82,10 +94,6 @@ class Answer:
     def header(self, name: str) -> str:
         """Return a header's value, empty where there is none."""
         return str(self.headers.get(name, ""))
-
-    def header_list(self, name: str) -> list[str]:
-        """Return the values of a header that may come several times."""
-        return list(self.headers.get_list(name))
 
     def read(self, most: int) -> bytes:
         """Return the body; a `RegistryError` when it is longer than `most` bytes."""
@@ -126,14 +134,11 @@ class Transport:
         self.options = options or RegistryOptions()
         self.reporter = reporter
         self.patience = patience or Patience()
-        self._lock = threading.Lock()
         self._pools = Pools(self.options)
-        self._made: httpx.Client | None = None
 
     def close(self) -> None:
         """Close all connections."""
-        if self._made:
-            self._made.close()
+        self._pools.close()
 
     def scope(self, host: str) -> Scope:
         """Return how near a host was when it was connected to; GLOBAL if it never was, or through a proxy."""
@@ -162,52 +167,63 @@ class Transport:
         is not trusted, or it redirects too often or to a place that is not safe.
         """
         deadline = deadline or Deadline.after(self.patience.answer)
-        hops = [_parse(request.url)]
-        hosts = [""]
+        hops = [Target.read(request.url)]
         for _ in range(request.redirects + 1):
-            with explained(_where(hops[-1])), within(deadline):
-                response = self._send(request, hops, hosts[-1])
+            with explained(hops[-1].origin), within(deadline):
+                response = self._send(request, hops, deadline)
             try:
-                self.reporter.debug(f"{request.method} {safe_url(str(hops[-1]))}: {response.status_code}")
-                location = response.headers.get("location") if response.status_code in _REDIRECTS else None
+                self.reporter.debug(f"{request.method} {safe_url(str(hops[-1]))}: {response.status}")
+                headers = httpx.Headers(response.headers)
+                location = headers.get("location") if response.status in _REDIRECTS else None
                 if location is None:
-                    body = self._body(response, deadline, slowly=request.is_blob)
-                    yield Answer(tuple(map(str, hops)), response.status_code, response.headers, body)
+                    body = self._body(response, hops[-1], deadline, slowly=request.is_blob)
+                    yield Answer(tuple(map(str, hops)), response.status, headers, body)
                     return
             finally:
                 response.close()
             hops.append(_next(hops[-1], location, allow_plain=request.is_blob))
-            hosts.append(_host(hops[-1], location))
         message = f"{safe_url(request.url)} redirects more than {request.redirects} times"
         raise RegistryError(message)
 
-    def _send(self, request: Request, hops: list[httpx.URL], host: str) -> httpx.Response:
+    def _send(self, request: Request, hops: list[Target], deadline: Deadline) -> httpcore.Response:
         target = hops[-1]
-        is_own = _where(target) == _where(hops[0])
-        headers = {name: value for name, value in request.headers.items() if is_own or name.lower() != "authorization"}
-        if host:
-            headers["Host"] = host
+        is_own = target.origin == hops[0].origin
+        headers = {"Host": target.authority, **_HEADERS, **request.headers}
+        if request.content is not None:
+            headers["Content-Length"] = str(request.content.size)
         nearest = request.nearest
         if not is_own:
+            headers.pop("Authorization", None)
             # A registry on this machine or in a private network may lead to stores that are there, too.
             nearest = self.scope(hops[0].host) if nearest is None else min(nearest, self.scope(hops[0].host))
-        client = self._client()
-        sent = client.build_request(
+        stall = self.patience.stall
+        answers_in = self.patience.commit if request.content else stall
+        sent = httpcore.Request(
             request.method,
-            target,
-            headers=headers,
-            content=request.content,
-            timeout=httpx.Timeout(self.patience.stall, connect=self.patience.connect),
-            extensions={"nearest": nearest},
+            httpcore.URL(scheme=target.scheme, host=target.host, port=target.url.port, target=target.url.raw_path),
+            headers=list(headers.items()),
+            content=self._pieces(request.content, deadline) if request.content else None,
+            extensions={
+                "timeout": {"connect": self.patience.connect, "read": answers_in, "write": stall, "pool": stall}
+            },
         )
-        return client.send(sent, stream=True)
+        return self._pools.find(target.scheme, target.host, target.url.port, nearest).handle_request(sent)
 
-    def _body(self, response: httpx.Response, deadline: Deadline, *, slowly: bool) -> Iterator[bytes]:
+    def _pieces(self, content: Content, deadline: Deadline) -> Iterator[bytes]:
+        """Yield what is to be sent; it gets more time as it goes on, and the server some to store it."""
+        for piece in content.read():
+            yield piece
+            deadline.extend(self.patience.stall)
+        deadline.extend(self.patience.commit)
+
+    def _body(
+        self, response: httpcore.Response, target: Target, deadline: Deadline, *, slowly: bool
+    ) -> Iterator[bytes]:
         """Yield what arrives; a blob gets more time as it goes on."""
-        pieces = response.iter_raw()
+        pieces = response.iter_stream()
         fresh = 0
         while True:
-            with explained(_where(response.request.url)), within(deadline):
+            with explained(target.origin), within(deadline):
                 piece = next(pieces, None)
             if piece is None:
                 return
@@ -218,97 +234,19 @@ class Transport:
             with deadline.paused():
                 yield piece
 
-    def _client(self) -> httpx.Client:
-        """Return the client, made at the first request: a build that finds all in its cache makes none."""
-        with self._lock:
-            if self._made is None:
-                self._made = httpx.Client(
-                    transport=_Network(self._pools),
-                    trust_env=False,
-                    follow_redirects=False,
-                    headers={"User-Agent": "hatch-oci-image", "Accept-Encoding": "identity"},
-                )
-                self._made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            return self._made
-
-
-class _Network(httpx.BaseTransport):
-    """Hands each request to the connections for its host."""
-
-    def __init__(self, pools: Pools) -> None:
-        self._pools = pools
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        sent = httpcore.Request(
-            request.method,
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        pool = self._pools.find(url.scheme, url.host, url.port, request.extensions.get("nearest"))
-        response = pool.handle_request(sent)
-        return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
-
-    def close(self) -> None:
-        self._pools.close()
-
-
-class _Body(httpx.SyncByteStream):
-    """The body of an answer, as it comes from the pool."""
-
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._response.iter_stream()
-
-    def close(self) -> None:
-        self._response.close()
-
-
-def safe_url(url: str) -> str:
-    """Return a URL without what may be secret: its user and its query."""
-    parsed = _parse(url)
-    return str(parsed.copy_with(userinfo=b"", query=None, fragment=None))[:200]
-
-
-def origin(url: str) -> str:
-    """Return scheme, host and port of a URL."""
-    return _where(_parse(url))
-
-
-def _where(url: httpx.URL) -> str:
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
-
 
 def _is_quota(reply: Reply) -> bool:
     """Tell whether Docker Hub says that this address or user has pulled enough for hours."""
-    return reply.status == 429 and (urlsplit(reply.hops[0]).hostname or "").endswith(".docker.io")
+    return reply.status == 429 and Target.read(reply.hops[0]).host.endswith(".docker.io")
 
 
-def _next(current: httpx.URL, location: str, *, allow_plain: bool) -> httpx.URL:
-    target = current.join(_parse(location))
-    secure = target.scheme == "https" or (target.scheme == "http" and (current.scheme == "http" or allow_plain))
-    if not secure or not target.host:
+def _next(current: Target, location: str, *, allow_plain: bool) -> Target:
+    try:
+        target = Target.read(location, current)
+    except RegistryError as error:
+        message = f"{safe_url(str(current))} redirects to what is {error}"
+        raise RegistryError(message) from None
+    if target.scheme == "http" and current.scheme == "https" and not allow_plain:
         message = f"{safe_url(str(current))} redirects to {safe_url(str(target))}, which is not https"
         raise RegistryError(message)
     return target
-
-
-def _host(target: httpx.URL, location: str) -> str:
-    """Return the `Host` for a redirect's target as its URL writes it, empty where that is the usual one.
-
-    A store's signature may cover it, with a port that goes without saying.
-    """
-    port = urlsplit(location).port
-    return f"{target.netloc.decode('ascii')}:{port}" if port and target.port is None else ""
-
-
-def _parse(url: str) -> httpx.URL:
-    try:
-        return httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        message = f"not a URL: {printable(url.partition('?')[0])!r}: {error}"
-        raise RegistryError(message) from None

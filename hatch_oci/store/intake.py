@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
-from hatch_oci.errors import OCIError
+from hatch_oci import stopping
 from hatch_oci.image.digest import Digest
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 
@@ -29,19 +29,21 @@ def take_in(arriving: Sequence[Arriving], store: BlobStore, advance: Callable[[i
 
     def chunks(one: Arriving) -> Iterator[bytes]:
         for chunk in one.read():
-            if stop.is_set():
-                message = "another download failed"
-                raise OCIError(message)
+            stopping.check()
             advance(len(chunk))
             yield chunk
 
+    def take(one: Arriving) -> StoredBlob:
+        with stopping.stoppable(stop):
+            return store.put(chunks(one), one.digest, one.size)
+
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        futures = {one.digest: pool.submit(store.put, chunks(one), one.digest, one.size) for one in arriving}
+        futures = {one.digest: pool.submit(take, one) for one in arriving}
         try:
             for future in as_completed(futures.values()):
                 future.result()
         except BaseException:
-            # The first failure is the one to report: the other downloads end at their next piece.
+            # The first failure, or the user's Ctrl-C, is the one to report.
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise

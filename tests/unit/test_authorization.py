@@ -164,6 +164,20 @@ def test_a_token_of_a_file_is_used_as_it_is(guard: Guard, pull: Callable[..., No
     assert guard.tokens == []
 
 
+def test_what_is_no_token_in_a_file_does_not_bar_a_public_image(
+    guard: Guard, pull: Callable[..., None], home: Path
+) -> None:
+    guard.public = True
+    path = log_in(home, guard, registrytoken="ready-made\n")
+    pull()
+    assert guard.shown == ["", "Bearer token1"]
+    guard.public = False
+    with pytest.raises(RegistryError) as caught:
+        pull()
+    assert f"with key {guard.registry.address} in {path}: its registrytoken is no token; " in str(caught.value)
+    assert "ready-made" not in str(caught.value)
+
+
 def test_user_and_password_are_sent_where_the_registry_wants_them(
     guard: Guard, pull: Callable[..., None], home: Path
 ) -> None:

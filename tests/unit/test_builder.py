@@ -369,6 +369,16 @@ def test_the_projects_hooks_run_once(
     assert in_wheel is ("wheel" in ran)
 
 
+def test_of_two_hooks_only_the_targets_own_runs_beside_the_wheels_build(project: Path) -> None:
+    (project / "hatch_build.py").write_text(HOOK)
+    everywhere = '[tool.hatch.build.hooks.version]\npath = "version.py"'
+    for wheel, hooks in (("true", {"custom"}), ("false", {"custom", "version"})):
+        builder = builder_of(project, f"wheel = {wheel}", more=f"{everywhere}\n{OWN}\n")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(project)
+            assert builder.get_build_hooks("dist").keys() == hooks
+
+
 def test_a_traceback_comes_with_v_only(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

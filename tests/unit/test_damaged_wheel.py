@@ -89,7 +89,7 @@ def point_elsewhere(raw: bytearray) -> None:
 def move_all_before_the_start(raw: bytearray) -> None:
     end = len(raw) - 22
     (offset,) = struct.unpack_from("<I", raw, end + 16)
-    struct.pack_into("<I", raw, end + 16, offset + 10_000)
+    struct.pack_into("<I", raw, end + 16, offset + 10_000_000)
 
 
 def cut(raw: bytearray) -> None:

@@ -13,6 +13,7 @@ from demo.base import Image, digest
 from demo.registry import Handler, Registry, Repository, serve
 from hatch_oci.base.resolve import Base, fetch_layers, resolve
 from hatch_oci.errors import BaseError, ContentError, RegistryError
+from hatch_oci.image.digest import Digest
 from hatch_oci.image.platform import Platform
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry.transport import Transport
@@ -98,12 +99,70 @@ def test_a_blob_that_a_mirror_breaks_off_goes_on_at_the_registry(
     assert ("GET", f"/v2/app/blobs/{name}") in registry.log
 
 
-def test_what_a_mirror_makes_up_is_refused(registry: Registry, store: BlobStore, told: list[str]) -> None:
+def test_what_a_mirror_makes_up_is_asked_for_elsewhere(registry: Registry, store: BlobStore, told: list[str]) -> None:
     with serve(served_as(small_image("other"), "app")) as mirror:
-        mirror.repositories["app"].manifests[digest(IMAGE.manifest)] = mirror.repositories["app"].manifests["1"]
+        made_up = mirror.repositories["app"].manifests["1"]
+        mirror.repositories["app"].manifests[digest(IMAGE.manifest)] = made_up
         pinned = f"{registry.address}/app@{digest(IMAGE.manifest)}"
-        with pytest.raises(ContentError, match="sent something else"):
-            pull(pinned, store, told, mirrors={registry.address: (mirror.address,)})
+        base = pull(pinned, store, told, mirrors={registry.address: (mirror.address,)})
+        assert str(base.digest) == digest(IMAGE.manifest)
+        sent = f"{mirror.address} was asked for {digest(IMAGE.manifest)} and sent something else; asking elsewhere"
+        assert sent in told
+        with pytest.raises(ContentError, match=f"^{mirror.address} was asked for .* and sent something else$"):
+            pull(f"{mirror.address}/app@{digest(IMAGE.manifest)}", BlobStore(store.folder / "other"), told)
+
+
+def test_a_web_page_of_a_mirror_is_passed_over(registry: Registry, store: BlobStore, told: list[str]) -> None:
+    with serve({}) as mirror:
+        mirror.answers["GET", "*"] = lambda request: request.reply(200, b"<html>", {"Content-Type": "text/html"})
+        base = pull(f"{registry.address}/app:1", store, told, mirrors={registry.address: (mirror.address,)})
+        assert str(base.digest) == digest(IMAGE.manifest)
+        assert told[0].startswith(f"{mirror.address} answered with a web page, not as a registry")
+
+
+@pytest.mark.parametrize("longer", [b"", b"x"])
+def test_a_mirror_that_sends_another_blob_is_named(
+    longer: bytes, registry: Registry, store: BlobStore, told: list[str]
+) -> None:
+    with serve(served_as(IMAGE, "app")) as mirror:
+        name = json.loads(IMAGE.manifest)["layers"][0]["digest"]
+        blobs = mirror.repositories["app"].blobs
+        blobs[name] = b"x" * len(blobs[name]) + longer
+        with pytest.raises(ContentError) as caught:
+            pull(f"{registry.address}/app:1", store, told, mirrors={registry.address: (mirror.address,)})
+        assert str(caught.value) == (
+            f"a layer of {registry.address}/app:1: {mirror.address} sent something else than blob {name}"
+        )
+        assert store.find(Digest.parse(name), len(blobs[name])) is None
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_mirror_that_does_not_know_a_tag_leaves_it_to_the_registry(
+    status: int, registry: Registry, store: BlobStore, told: list[str]
+) -> None:
+    with serve({}) as mirror:
+        for method in ("GET", "HEAD"):
+            mirror.answers[method, "/v2/app/manifests/1"] = lambda request: request.reply(status)
+        mirrors = {registry.address: (mirror.address,)}
+        pull(f"{registry.address}/app:1", store, told, mirrors=mirrors)
+        registry.log.clear()
+        pull(f"{registry.address}/app:1", store, told, mirrors=mirrors)
+    # A GET would count against the quota.
+    assert paths(registry) == [("HEAD", "/v2/app/manifests/1")]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_registry_that_is_down_is_asked_by_head_alone(
+    status: int, registry: Registry, store: BlobStore, told: list[str]
+) -> None:
+    pull(f"{registry.address}/app:1", store, told)
+    registry.answers["HEAD", "*"] = registry.answers["GET", "*"] = lambda request: request.reply(
+        200 if request.path == "/v2/" else status
+    )
+    registry.log.clear()
+    with pytest.raises(RegistryError, match=f"HTTP {status}"):
+        pull(f"{registry.address}/app:1", store, told)
+    assert paths(registry) == [("HEAD", "/v2/app/manifests/1")] * 5
 
 
 def test_a_registry_that_is_called_insecure_may_speak_plain_http(store: BlobStore, told: list[str]) -> None:

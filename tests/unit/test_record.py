@@ -55,6 +55,7 @@ def test_the_record_says_what_was_built_out_of_what(tmp_path: Path) -> None:
                 "digest": str(Digest.of(MANIFEST.raw)),
                 "config-digest": str(SECOND),
                 "base-digest": str(BASE),
+                "missing": [],
                 "packages": {"app": "1.0", "h11": "0.16.0"},
                 "wheel": {"filename": "app-1.0-py3-none-any.whl", "sha256": "ab" * 32},
                 "layers": [

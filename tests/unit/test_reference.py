@@ -111,6 +111,35 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
     assert str(caught.value) == f"not an image reference: {text!r}; {HINT}"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://ann:hidden@r.example/app:1",
+        "ann:hidden@r.example/app",
+        "ann:hidden@localhost/app",
+        "https://ann:hid/den@r.example/app",
+        "https://ann:hid@den@r.example/app",
+        "ann@r.example/app",
+    ],
+)
+def test_a_password_in_what_is_no_reference_is_not_shown(text: str) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        Reference.parse(text)
+    assert all(secret not in str(caught.value) for secret in ("hid", "den", "ann"))
+    assert "r.example/app" in str(caught.value) or "localhost/app" in str(caught.value)
+
+
+def test_what_is_no_digest_is_shown_with_its_name() -> None:
+    with pytest.raises(InvalidReference, match=r"^not an image reference: 'ghcr\.io/app:1@sha256:abc': "):
+        Reference.parse("ghcr.io/app:1@sha256:abc")
+
+
+def test_a_text_without_end_is_shown_in_part() -> None:
+    with pytest.raises(InvalidReference) as caught:
+        Reference.parse("A" * 100_000)
+    assert len(str(caught.value)) < 500
+
+
 @pytest.mark.parametrize("tag", ["", ".1", "-1", "a+b", "a b", "1\n", "ü", "a/b", "a:b", "x" * 129])
 def test_a_tag_that_is_none_is_refused(tag: str) -> None:
     assert not is_tag(tag)

@@ -114,6 +114,8 @@ def test_a_password_in_a_mistake_is_not_shown(text: str) -> None:
     assert len(mistakes) == 3
     assert [mistake for mistake in mistakes if "hidden" in mistake] == []
     assert all("r.example" in mistake for mistake in mistakes)
+    of_key, of_element = read(mirrors={text: ["c d"]})[1]
+    assert "hidden" not in of_key + of_element
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,15 @@ def test_a_secret_with_spaces_is_blotted_out_however_they_are_written() -> None:
     assert said(error("it was pass\tphrase"), ["pass phrase"]) == ": it was ***"
 
 
+@pytest.mark.parametrize("repeated", ["a/b+c d==", "a%2Fb%2Bc%20d%3D%3D", "a%2fb%2bc%20d%3d%3d", "a%2Fb%2Bc+d%3D%3D"])
+def test_a_secret_is_blotted_out_as_a_form_writes_it(repeated: str) -> None:
+    assert said(error(f"bad form token={repeated}&x"), ["a/b+c d=="]) == ": bad form token=***&x"
+
+
+def test_base64_is_blotted_out_without_its_padding_too() -> None:
+    assert said(error("user bWU6c2VjcmV0dw"), ["bWU6c2VjcmV0dw=="]) == ": user ***"
+
+
 SECRETS = st.lists(st.from_regex(r"[A-Za-z0-9+/=_.-]{8,40}", fullmatch=True), max_size=3)
 
 

@@ -40,6 +40,7 @@ def test_an_empty_table_gives_the_defaults() -> None:
         libc=None,
         dependencies=DependencySettings(),
         registries=RegistryOptions(),
+        sparse=False,
     )
 
 

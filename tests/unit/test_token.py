@@ -132,6 +132,13 @@ def test_a_token_that_is_at_hand_is_not_asked_for(service: Service) -> None:
     assert service.asked == []
 
 
+@pytest.mark.parametrize("value", ["hidden\n", "hiddén", "hidden hidden", "hid\rden"])
+def test_what_is_at_hand_and_no_token_is_not_sent(value: str, service: Service) -> None:
+    with pytest.raises(RefusedError, match=r"^its registrytoken is no token$"):
+        service.ask(Credential("here", registry_token=value))
+    assert service.asked == []
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_refusal_is_told_apart(status: int, service: Service) -> None:
     service.replies["GET"] = (status, {"details": f"no {basic('ann', 'hidden')[6:]}, hidden"})

@@ -8,7 +8,9 @@ import pytest
 
 from demo.registry import Handler, Registry, serve
 from hatch_oci.errors import RegistryError
-from hatch_oci.registry.transport import Request, Transport, safe_url
+from hatch_oci.registry.transport import Content, Request, Transport
+from hatch_oci.registry.urls import safe_url
+from tests.unit.bases import QUICK
 
 
 @pytest.fixture
@@ -53,12 +55,63 @@ def test_a_redirect_without_end_stops_at_five(server: Registry) -> None:
     assert len(server.log) == 6
 
 
-@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://example.com/x", "//", "http://"])
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://example.com/x", "mailto:a@b", "data:x"])
 def test_a_redirect_to_what_is_not_http_is_refused(target: str, server: Registry) -> None:
     server.answers["GET", "/x"] = redirect(target)  # type: ignore[assignment]
     with pytest.raises(RegistryError) as caught:
         get(f"http://{server.address}/x")
-    assert "Traceback" not in str(caught.value)
+    message = f"http://{server.address}/x redirects to what is not a URL of http or https: {target!r}"
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://[::1",
+        "http://a:b:c/",
+        "http://127.0.0.1:99999/x",
+        "https://127.0.0.1:99999/x",
+        "https://127.0.0.1:0/x",
+        "//",
+        "http://",
+        "http://xn--a/",
+        "http://\xfc..example/",
+        pytest.param("http://" + "a" * 300 + "/", id="a long name"),
+        "?x\x01",
+    ],
+)
+@pytest.mark.parametrize("is_blob", [False, True])
+def test_a_redirect_to_nonsense_is_an_error(target: str, is_blob: bool, server: Registry) -> None:
+    server.answers["GET", "/x"] = redirect(target)  # type: ignore[assignment]
+    with (
+        closing(Transport(patience=QUICK)) as transport,
+        pytest.raises(RegistryError) as caught,
+        transport.open(Request("GET", f"http://{server.address}/x", is_blob=is_blob)),
+    ):
+        pass
+    assert len(str(caught.value)) < 600
+
+
+def test_a_user_in_a_redirect_is_not_sent(server: Registry) -> None:
+    seen: list[str] = []
+    server.answers["GET", "/there"] = redirect("/end", seen)  # type: ignore[assignment]
+    server.answers["GET", "/end"] = lambda request: request.reply(200, b"there")
+    server.answers["GET", "/x"] = redirect(f"http://user:word@{server.address}/there")  # type: ignore[assignment]
+    assert get(f"http://{server.address}/x") == (200, b"there")
+    assert seen == [""]
+
+
+def test_a_host_is_sent_as_the_redirect_writes_it(server: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def answer(request: Handler) -> None:
+        seen.append(request.headers["Host"])
+        request.reply(307 if len(seen) == 1 else 200, b"", {"Location": "http://other.example:80/x"})
+
+    server.answers["GET", "*"] = answer
+    monkeypatch.setenv("HTTP_PROXY", f"http://{server.address}")
+    get("http://r.example/x")
+    assert seen == ["r.example", "other.example:80"]
 
 
 def test_an_answer_longer_than_its_bound_is_refused(server: Registry) -> None:
@@ -117,3 +170,10 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
 
 def test_a_url_is_shown_without_its_secrets() -> None:
     assert safe_url("https://user:pass@example.com:8443/v2/?X-Signature=abc#x") == "https://example.com:8443/v2/"
+    assert safe_url("//user:pass@[/\x1b?x") == "//[/?"
+
+
+def test_a_request_is_shown_without_its_secrets() -> None:
+    content = Content.of(b"refresh_token=hidden")
+    request = Request("POST", "https://r.example/token", {"Authorization": "Basic hidden"}, content)
+    assert "hidden" not in repr(request)

@@ -271,10 +271,10 @@ def test_without_a_prebuilt_wheel_there_is_advice(pattern: str, there: str, whee
 
 
 def test_of_equal_prebuilt_wheels_the_highest_build_is_taken(wheels: Path) -> None:
-    for build in ("2", "10", "9b"):
+    for build in ("1", "20", "3b"):
         (wheels / f"dist/demo-1.0-{build}-cp313-cp313-linux_x86_64.whl").touch()
     (wheels / "dist/demo-1.0-11-py3-none-any.whl").touch()
-    assert find_wheel(wheels, "dist/*.whl", "demo", "1.0", TAGS).name == "demo-1.0-10-cp313-cp313-linux_x86_64.whl"
+    assert find_wheel(wheels, "dist/*.whl", "demo", "1.0", TAGS).name == "demo-1.0-20-cp313-cp313-linux_x86_64.whl"
 
 
 def wheel_for(folder: Path, tag: str, requires_python: str) -> Path:

@@ -1,0 +1,39 @@
+"""An image into a local engine: a Docker archive, streamed into `docker load` or `podman load`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import BinaryIO, cast
+
+from hatch_oci.errors import OutputError
+from hatch_oci.image.document import printable
+
+ENGINES = ("docker", "podman")
+
+
+def load_archive(pieces: Iterable[bytes], engine: str | None) -> str:
+    """Stream an archive into an engine, the first that is installed unless one is named; return which.
+
+    An `OutputError` with the engine's own words where it does not take it.
+    """
+    program = next((found for name in ([engine] if engine else ENGINES) if (found := shutil.which(name))), None)
+    if program is None:
+        message = f"{engine or ' or '.join(ENGINES)} is not installed"
+        raise OutputError(message)
+    process = subprocess.Popen(  # noqa: S603 - an engine, without a shell
+        [program, "load"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    with process:
+        # An engine that refuses goes away before the end.
+        with suppress(BrokenPipeError), cast(BinaryIO, process.stdin) as sink:
+            for piece in pieces:
+                sink.write(piece)
+        said = cast(BinaryIO, process.stderr).read(64 * 1024).decode("utf-8", "replace")
+    if process.returncode:
+        words = " ".join(said.split()).removeprefix("Error: ")
+        message = f"{program} load fails: {printable(words, 400) or f'exit code {process.returncode}'}"
+        raise OutputError(message)
+    return program

@@ -1,0 +1,118 @@
+"""Image layouts on disk, read back to be pushed or loaded (image-spec, image-layout.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatch_oci.errors import ContentError, OutputError
+from hatch_oci.image.annotation_keys import BASE_NAME, CONTAINERD_NAME, REF_NAME
+from hatch_oci.image.config import ImageConfig, read_config
+from hatch_oci.image.descriptor import Descriptor
+from hatch_oci.image.digest import Digest
+from hatch_oci.image.document import parse_json
+from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, read_manifest
+
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image in a layout: its manifest, or its index with the manifests of all platforms."""
+
+    layout: Path
+    top: Manifest | Index
+    manifests: tuple[Manifest, ...]
+    configs: tuple[ImageConfig, ...]
+    repository: str | None
+    """Where it belongs, as the layout says."""
+
+    tags: tuple[str, ...]
+
+    @property
+    def blobs(self) -> dict[Digest, Descriptor]:
+        """The configs and layers, each once."""
+        found = [descriptor for manifest in self.manifests for descriptor in (manifest.config, *manifest.layers)]
+        return {descriptor.digest: descriptor for descriptor in found}
+
+    @property
+    def base_name(self) -> str | None:
+        """Where everybody finds its base, if anywhere."""
+        labels = (self.configs[0].document.get("config") or {}).get("Labels") or {}
+        return labels.get(BASE_NAME)
+
+    def path(self, digest: Digest) -> Path:
+        """Return where a blob lies; in a sparse layout those of the base may be missing."""
+        return self.layout / "blobs" / digest.algorithm / digest.hex
+
+    def read(self, digest: Digest) -> Iterator[bytes]:
+        """Yield a blob's bytes; an `OutputError` where the file cannot be read."""
+        try:
+            with self.path(digest).open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+        except OSError as error:
+            message = f"cannot read {self.path(digest)}: {error.strerror or error}"
+            raise OutputError(message) from error
+
+
+def read_layout(layout: Path) -> StoredImage:
+    """Read the one image of a layout; an `OutputError` where there is none, or several.
+
+    The digests of manifests and configs are checked here, those of layers by whoever gets them.
+    """
+    try:
+        raw = (layout / "index.json").read_bytes()
+    except OSError as error:
+        message = f"{layout} is no image layout: {error.strerror or error}"
+        raise OutputError(message) from error
+    entries = [Descriptor.read(item) for item in parse_json(raw, str(layout / "index.json")).get("manifests").items()]
+    if len({entry.digest for entry in entries}) != 1:
+        message = f"{layout} holds {len(entries)} images; one is needed"
+        raise OutputError(message)
+    top = read_manifest(_small(layout, entries[0]), f"the manifest of {layout}", expected=entries[0])
+    manifests = [top] if isinstance(top, Manifest) else [_child(layout, entry) for entry in top.manifests]
+    configs = [read_config(_small(layout, one.config), f"the config of {layout}") for one in manifests]
+    names = [name for entry in entries if (name := entry.annotations.get(CONTAINERD_NAME))]
+    return StoredImage(
+        layout=layout,
+        top=top,
+        manifests=tuple(manifests),
+        configs=tuple(configs),
+        repository=names[0].rpartition(":")[0] if names else None,
+        tags=tuple(tag for entry in entries if (tag := entry.annotations.get(REF_NAME))),
+    )
+
+
+def find_layout(folder: Path) -> Path:
+    """Return the one layout in `folder`; an `OutputError` where there is none, or several."""
+    found = sorted(folder.glob("*.oci")) if folder.is_dir() else []
+    if len(found) != 1:
+        there = f"there are {', '.join(path.name for path in found)}: name one" if found else "run `hatch build -t oci`"
+        message = f"which image? in {folder} {there}" if found else f"no image in {folder}: {there}"
+        raise OutputError(message)
+    return found[0]
+
+
+def _child(layout: Path, entry: Descriptor) -> Manifest:
+    where = f"the manifest {entry.digest} of {layout}"
+    child = read_manifest(_small(layout, entry), where, expected=entry)
+    if isinstance(child, Index):
+        message = f"{where} is an index within an index"
+        raise OutputError(message)
+    return child
+
+
+def _small(layout: Path, descriptor: Descriptor) -> bytes:
+    path = layout / "blobs" / descriptor.digest.algorithm / descriptor.digest.hex
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_MANIFEST + 1)
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror or error}"
+        raise OutputError(message) from error
+    if len(raw) != descriptor.size or not descriptor.digest.matches(raw):
+        message = f"{path} is not what its digest says: build the image anew"
+        raise ContentError(message)
+    return raw

@@ -1,0 +1,71 @@
+"""The command that brings an image to where it runs: `push`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from contextlib import closing
+from pathlib import Path
+
+from hatch_oci.config import registry_options
+from hatch_oci.output.outcome import tell_pipelines
+from hatch_oci.output.reading import find_layout, read_layout
+from hatch_oci.pushing import Pushed, push_image
+from hatch_oci.registry.transport import Transport
+from hatch_oci.report import Reporter
+from hatch_oci.settings import SPARSE_VARIABLE
+from hatch_oci.store.blobs import BlobStore, cache_folder
+
+_LAYOUT = "an image layout; by default the one in dist"
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `push`; the parsed command has a `run` that takes the options and a reporter."""
+    push = commands.add_parser(
+        "push",
+        help="push an image to a registry",
+        description="Push what `hatch build -t oci` wrote, byte for byte. What the registry has is not sent.",
+    )
+    push.add_argument("layout", nargs="?", type=Path, help=_LAYOUT)
+    push.add_argument(
+        "--to", metavar="REPOSITORY", help="like ghcr.io/acme/app; by default where the image says it belongs"
+    )
+    push.add_argument("--tag", action="append", default=[], help="may come several times; by default the image's tags")
+    push.add_argument("--build", action="store_true", help="build first, without fetching what the registry has")
+    push.add_argument("--digest-file", metavar="FILE", help="write the digest there, too")
+    push.add_argument("--json", action="store_true", help="print JSON")
+    push.set_defaults(run=_push)
+    for parser in (push,):
+        parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
+        parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
+
+
+def _push(options: argparse.Namespace, reporter: Reporter) -> None:
+    root = Path.cwd()
+    layout = _build(root) if options.build else options.layout or find_layout(root / "dist")
+    image = read_layout(layout)
+    with closing(Transport(registry_options(root), reporter)) as transport:
+        pushed = push_image(image, options.to, options.tag, transport, BlobStore(cache_folder()))
+    tell_pipelines(pushed.digest, pushed.references, options.digest_file)
+    print(json.dumps(_to_json(pushed), indent=2) if options.json else "\n".join(pushed.references))
+
+
+def _build(root: Path) -> Path:
+    """Build the project at `root`, sparse, as `hatch build -t oci` would."""
+    # Not above: a push alone has no use for a builder.
+    from hatch_oci.builder import OCIBuilder
+
+    os.environ[SPARSE_VARIABLE] = "1"
+    (artifact,) = OCIBuilder(str(root)).build(versions=["layout"])
+    return Path(artifact)
+
+
+def _to_json(pushed: Pushed) -> dict[str, object]:
+    return {
+        "repository": pushed.repository,
+        "digest": str(pushed.digest),
+        "tags": list(pushed.tags),
+        "references": pushed.references,
+        "uploaded-bytes": pushed.uploaded,
+    }
