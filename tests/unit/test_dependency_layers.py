@@ -111,6 +111,7 @@ def test_the_order_of_the_wheels_and_the_base_change_nothing(several: list[Depen
     assert len(made_for) == 1
 
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os, sys
 from pathlib import Path
@@ -135,7 +136,8 @@ def test_this_machine_leaves_no_trace(tmp_path: Path) -> None:
     for mask, variables in hosts:
         arguments = [sys.executable, "-c", PROGRAM, mask, str(tmp_path / mask), *paths]
         environment = os.environ | variables
-        answers.append(subprocess.run(arguments, env=environment, check=True, capture_output=True, text=True).stdout)
+        result = subprocess.run(arguments, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+        answers.append(result.stdout)
     assert answers[0] == answers[1]
     digest, diff_id = answers[0].split()
     # Golden ones: a change here is a change for every user.
