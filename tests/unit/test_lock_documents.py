@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from hatch_oci.errors import LockError, OCIError
-from hatch_oci.lock.lockfile import Wanted, read_lock
+from hatch_oci.lock.lockfile import Wanted, find_lock, read_lock
 from hatch_oci.lock.selection import select
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.locks import target
@@ -102,3 +102,14 @@ def test_a_lock_that_is_nested_without_end_is_an_error_of_ours(tmp_path: Path, s
     path.write_text("x = " + "[" * 10_000)
     with pytest.raises(LockError, match=r"^pylock\.toml is no lock: "):
         read_lock(path, tmp_path, Wanted(), "3.12", store, offline=True)
+
+
+def test_a_lock_above_that_is_of_no_workspace_is_not_looked_into(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (tmp_path / "uv.lock").touch()
+    assert find_lock(root, "auto") is None
+    (root / "requirements.txt").write_text(f"x==1 --hash=sha256:{ZEROS}\n")
+    assert find_lock(root, "auto") == root / "requirements.txt"
+    (tmp_path / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = ['project']\n")
+    assert find_lock(root, "auto") == tmp_path / "uv.lock"
