@@ -48,7 +48,7 @@ def package_index(uv_cache: None, tmp_path_factory: pytest.TempPathFactory) -> N
 
 
 @pytest.fixture(scope="session")
-def shared_cache(package_index: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001 - asked first
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Answer a cache for all tests that are not about what is fetched and made, so that it is only once."""
     return shared_folder(tmp_path_factory) / "cache"
 
@@ -117,6 +117,11 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def env(tmp_path: Path, registry: Registry, shared_cache: Path) -> dict[str, str]:
+def env(
+    tmp_path: Path,
+    registry: Registry,
+    shared_cache: Path,
+    package_index: None,  # noqa: ARG001 - the example's dependencies come from there
+) -> dict[str, str]:
     """Answer an environment with a fresh home, in which the example builds on the OCI form of the base."""
     return environment(tmp_path / "home", BASE_IMAGE=registry.base("oci"), HATCH_OCI_CACHE_DIR=str(shared_cache))

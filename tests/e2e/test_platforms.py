@@ -46,7 +46,12 @@ class Tree(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def built(debian_base: str, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(
+    debian_base: str,
+    shared_cache: Path,
+    package_index: None,  # noqa: ARG001 - the example's dependencies come from there
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """Answer the example, built for both platforms."""
 
     def make(project: Path) -> None:
