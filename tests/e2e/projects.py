@@ -48,6 +48,14 @@ def set_table(project: Path, table: str) -> None:
     project_file.write_text(f"{''.join(others)}\n[tool.hatch.build.targets.oci]\n{table}")
 
 
+def set_platforms(project: Path, *platforms: str) -> None:
+    """Let a copy of the example be built for `platforms`."""
+    project_file = project / "pyproject.toml"
+    text, count = re.subn(r"(?m)^platforms = .*$", f"platforms = {list(platforms)}", project_file.read_text())
+    assert count == 1
+    project_file.write_text(text)
+
+
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """Answer an environment with a home, caches and temporary files of its own, and with `variables`."""
     temporary = home / "tmp"
