@@ -11,7 +11,7 @@ from typing import Any
 from demo.base import Image, digest
 from hatch_oci.output.reading import read_layout
 from hatch_oci.pushing import Pushed, push_image
-from hatch_oci.registry.options import RegistryOptions
+from hatch_oci.registry.options import Patience, RegistryOptions
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import QUIET, Reporter
 from hatch_oci.store.blobs import BlobStore
@@ -83,7 +83,8 @@ def push(
     *tags: str,
     reporter: Reporter = QUIET,
     options: RegistryOptions | None = None,
+    patience: Patience = BRIEF,
 ) -> Pushed:
     """Push the image of a layout over connections of its own."""
-    with closing(Transport(options, reporter, BRIEF)) as transport:
+    with closing(Transport(options, reporter, patience)) as transport:
         return push_image(read_layout(layout), to, tags, transport, store)
