@@ -20,7 +20,7 @@ from tests.unit.bases import QUICK, served, small_image
 from tests.unit.guards import Guard
 from tests.unit.programs import Programs
 
-_OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_")
+_OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_", "GITHUB_OUTPUT")
 
 
 @pytest.fixture(autouse=True)

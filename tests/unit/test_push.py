@@ -94,7 +94,7 @@ def test_the_query_of_the_place_is_kept_as_it_is(registry: Uploads, destination:
 
 
 def test_a_registry_that_says_nothing_of_the_place_is_an_error(registry: Uploads, destination: Destination) -> None:
-    registry.answers["POST", BEGIN] = lambda request: (read_body(request), request.reply(202))[1]
+    registry.answers["POST", BEGIN] = refuse(202)
     with pytest.raises(RegistryError, match=rf"^HTTP 202 from {registry.address} about an upload of {NAME}"):
         destination.put_blob(BLOB)
 
