@@ -23,7 +23,7 @@ from tests.unit.guards import Guard
 from tests.unit.locked import locked_project
 from tests.unit.programs import Programs
 
-_OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_")
+_OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_", "GITHUB_OUTPUT")
 
 
 @pytest.fixture(autouse=True)
