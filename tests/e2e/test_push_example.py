@@ -18,9 +18,9 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def tap(registry_storage: Path, tmp_path: Path) -> Iterator[Tap]:
     """Serve a registry with the bases in it by a wire that is tapped."""
-    with serve(own_storage(registry_storage, tmp_path / "storage"), tmp_path / "registry") as address:
-        with serve_tap(address) as tap:
-            yield tap
+    storage = own_storage(registry_storage, tmp_path / "storage")
+    with serve(storage, tmp_path / "registry") as address, serve_tap(address) as tap:
+        yield tap
 
 
 def test_the_example_is_pushed_changed_and_pushed_again(
