@@ -16,7 +16,7 @@ MAX_MANIFEST = 4 * 1024 * 1024
 """Bytes; what registries must accept at least, and what is read at most (distribution-spec)."""
 
 _MAX_ENTRIES = 256
-_MAX_LAYERS = 512
+MAX_LAYERS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def read_manifest(
     config = Descriptor.read(node.get("config"))
     if config.media_type not in media_types.CONFIGS:
         node.get("config").fail(f"not a container image: the config is a {printable(config.media_type)}")
-    return Manifest(raw, digest, media_type, config, _descriptors(node.get("layers"), _MAX_LAYERS))
+    return Manifest(raw, digest, media_type, config, _descriptors(node.get("layers"), MAX_LAYERS))
 
 
 def oci_layers(manifest: Manifest, where: str) -> tuple[Descriptor, ...]:
