@@ -19,7 +19,7 @@ from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.exceptions import UnknownPluginError
 from hatchling.plugin.manager import PluginManager
 
-from hatch_oci.assembly import assemble
+from hatch_oci.assembly import assemble, check_format
 from hatch_oci.base.look import Contents, look_into
 from hatch_oci.base.resolve import Base, fetch_layers, resolve
 from hatch_oci.config import OCIConfig, describe, needs_of, uses_hatchling, wheel_builder
@@ -112,6 +112,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         """Make the image for one platform, as blobs in the store."""
         settings, reporter, root = self.config.settings, transport.reporter, Path(self.root)
         base = resolve(settings.base_image, platform, root, store, transport)
+        check_format(base, settings)
         blobs = fetch_layers(base, store, reporter)
         contents = look_into(base, blobs, store, settings.python, settings.libc)
         _tell_of_base(base, contents, reporter)

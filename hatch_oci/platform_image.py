@@ -13,6 +13,7 @@ from hatch_oci.base.stdlib import read_stdlib
 from hatch_oci.image.config import ImageConfig
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Manifest, make_index
+from hatch_oci.image.media_types import FAMILIES
 from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import bytecode_path, compile_bytecode, compiler
 from hatch_oci.layers.cache import cached_layer
@@ -74,7 +75,8 @@ class PlatformImage:
 def join(made: Sequence[PlatformImage], settings: Settings) -> tuple[Image, Record]:
     """Return the image out of those for all platforms, under an index if there are several, and its record."""
     first = made[0]
-    index = make_index([(one.manifest, one.config.platform) for one in made], first.annotations)
+    images = [(one.manifest, one.config.platform) for one in made]
+    index = make_index(images, first.annotations, FAMILIES[settings.format])
     image = Image(
         top=index if len(made) > 1 else first.manifest,
         manifests=[one.manifest for one in made],

@@ -93,7 +93,8 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         ("python", "/usr/bin/py\0thon", NUL),
         ("libc", "uclibc 1.0", 'must be like "glibc 2.36" or "musl 1.2"'),
         ("libc", "glibc", 'must be like "glibc 2.36" or "musl 1.2"'),
-        ("format", "docker", "is not supported yet by this version of hatch-oci-image"),
+        ("format", "v2s2", "must be one of: oci, docker"),
+        ("sbom", True, "is not supported yet by this version of hatch-oci-image"),
         ("entry-point", [], "is not known; did you mean `entrypoint`?"),
     ],
 )
