@@ -17,7 +17,7 @@ NAME, VERSION, TAG = "hello_service", "1.0.0", "1.0.0"
 # What a developer's shell, Hatch or pytest set must not reach the build.
 FOREIGN = re.compile(
     r"HATCH_.*|XDG_.*|PYTEST_.*|COV_.*|PYTHON(PATH|HASHSEED|UTF8|COERCECLOCALE|VERBOSE)|TZ|LC_.*|LANG(UAGE)?"
-    r"|VIRTUAL_ENV|SOURCE_DATE_EPOCH|BASE_IMAGE|FORCE_COLOR|CLICOLOR_FORCE|DOCKER_(AUTH_)?CONFIG|REGISTRY_AUTH_FILE"
+    r"|VIRTUAL_ENV|SOURCE_DATE_EPOCH|BASE_IMAGE|FORCE_COLOR|CLICOLOR_FORCE|DOCKER_(AUTH_)?CONFIG|REGISTRY_AUTH_FILE|GITHUB_OUTPUT"
 )
 
 
@@ -46,6 +46,14 @@ def set_table(project: Path, table: str) -> None:
     sections = re.split(r"(?m)^(?=\[)", project_file.read_text())
     others = [section for section in sections if not re.match(r"\[+tool\.hatch\.build\.targets\.oci\b", section)]
     project_file.write_text(f"{''.join(others)}\n[tool.hatch.build.targets.oci]\n{table}")
+
+
+def set_platforms(project: Path, *platforms: str) -> None:
+    """Let a copy of the example be built for `platforms`."""
+    project_file = project / "pyproject.toml"
+    text, count = re.subn(r"(?m)^platforms = .*$", f"platforms = {list(platforms)}", project_file.read_text())
+    assert count == 1
+    project_file.write_text(text)
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:

@@ -11,16 +11,19 @@ import pytest
 
 from demo.registry import Handler
 from hatch_oci.image.reference import Reference
+from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry.pull import Repository
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import QUICK, served, small_image
+from tests.unit.dependencies import dependency, package_wheel
 from tests.unit.guards import Guard
+from tests.unit.locked import locked_project
 from tests.unit.programs import Programs
 
-_OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_")
+_OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_", "GITHUB_OUTPUT")
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +81,39 @@ def pull(guard: Guard, told: list[str]) -> Callable[..., None]:
                 assert repository.manifest("1")[0]
 
     return pull
+
+
+@pytest.fixture
+def several(tmp_path: Path, store: BlobStore) -> list[Dependency]:
+    """Return a pure wheel, one with scripts and data, and a native one."""
+    folder = tmp_path / "wheels"
+    rich = {
+        "web/__init__.py": b"x = 1\n",
+        "web/sub/__init__.py": b"",
+        "web-1.0.data/scripts/serve": b"#!python -I\nprint(1)\n",
+        "web-1.0.data/data/share/man/web.1": b"WEB\n",
+        "web-1.0.data/headers/web.h": b"int x;\n",
+        "web-1.0.data/purelib/web/pure.py": b"y = 2\n",
+    }
+    native = {"fast/__init__.py": b"", "fast/_core.so": b"\x7fELF", "fast/tool": b"#!/bin/sh\n"}
+    paths = [
+        package_wheel(folder, "plain"),
+        package_wheel(folder, "web", rich, entry_points="[console_scripts]\nweb = web:main\n"),
+        package_wheel(folder, "fast", native, tag="cp313-cp313-linux_x86_64", executable=["fast/tool"]),
+    ]
+    return [dependency(store, path) for path in paths]
+
+
+@pytest.fixture
+def build_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which builds keep their cache; they say nothing but what goes wrong."""
+    monkeypatch.setenv("HATCH_OCI_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("HATCH_QUIET", "1")
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def locked(tmp_path: Path, build_cache: Path) -> Path:  # noqa: ARG001 - builds of it must not use the user's own
+    """Return a project with a lock of a pure wheel and a compiled one, and bases for two platforms."""
+    return locked_project(tmp_path / "work" / "project")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from packaging.pylock import Pylock
@@ -53,3 +55,25 @@ def lock(
     """Return a lock, asked for extras and groups."""
     content = Pylock.from_dict(document(*packages, **fields))
     return Lock("pylock.toml", Path(), content, frozenset(ask_extras), frozenset(ask_groups))
+
+
+def write_lock(
+    path: Path,
+    wheels: Iterable[Path],
+    *,
+    head: str = "",
+    more: str = "",
+    markers: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Write a pylock.toml that pins wheels beside it, some of them under markers."""
+    lines = ['lock-version = "1.0"', 'created-by = "test"', head]
+    for one in wheels:
+        name, version = one.name.split("-")[:2]
+        digest = sha256(one.read_bytes()).hexdigest()
+        relative = one.relative_to(path.parent).as_posix()
+        lines += ["[[packages]]", f'name = "{name.replace("_", "-").lower()}"', f'version = "{version}"']
+        if name in markers:
+            lines.append(f'marker = "{markers[name]}"')
+        lines += [f'wheels = [{{path = "{relative}", hashes = {{sha256 = "{digest}"}}}}]']
+    path.write_text("\n".join([*lines, more]), "utf-8")
+    return path

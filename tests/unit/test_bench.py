@@ -1,0 +1,59 @@
+"""What the measurements are made with: they would print nonsense in silence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from bench.bump import bump
+from bench.watch import Watch
+from hatch_oci.lock.layers import dependency_layer
+from hatch_oci.store.blobs import BlobStore
+from tests.unit.dependencies import contents, dependency, package_wheel
+from tests.unit.wheels import SITE, VENV
+
+
+def test_a_bump_changes_one_byte_and_leaves_a_wheel_that_installs(tmp_path: Path, store: BlobStore) -> None:
+    files = {"x/small.py": b"1\n", "x/large.py": b"a = 12345\n", "x/data": b"larger than any module"}
+    old = dependency(store, package_wheel(tmp_path / "old", "x", files, executable=["x/data"]))
+    new = bump(old, tmp_path, store)
+    assert (new.facts, new.filename) == (old.facts, old.filename)
+    assert new.blob.digest != old.blob.digest
+    # Installing checks every hash of RECORD.
+    before, after = (contents(dependency_layer("", [one], VENV, "gzip", store), store) for one in (old, new))
+    assert {path for path in before if before[path] != after[path]} == {
+        *(f"{SITE}/x/large.py", f"{SITE}/x-1.0.dist-info/RECORD")
+    }
+    assert after[f"{SITE}/x/large.py"] == b"a = 12345 "
+    with zipfile.ZipFile(new.blob.path) as archive:
+        assert archive.getinfo("x/data").external_attr >> 16 & 0o777 == 0o755
+    assert not (tmp_path / old.filename).exists()
+
+
+def test_a_watch_sees_what_is_opened_and_written_while_it_watches(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    kept, changed, fresh = (tmp_path / name for name in ("kept", "changed", "fresh"))
+    kept.write_bytes(b"kept")
+    changed.write_bytes(b"old")
+    with watch.seeing() as seen:
+        kept.read_bytes()
+        kept.read_bytes()
+        changed.write_bytes(b"newer")
+        fresh.write_bytes(b"0123456789")
+    kept.read_bytes()
+    assert seen.written == {str(changed): 5, str(fresh): 10}
+    assert seen.times([kept]) == 2
+    assert seen.times([kept, fresh]) == 3
+    with watch.seeing() as nothing:
+        pass
+    assert (nothing.written, nothing.times([kept, changed, fresh])) == ({}, 0)
+
+
+def test_what_is_measured_has_to_be_named() -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "bench", "x"]
+    result = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "invalid choice: 'x'" in result.stderr
