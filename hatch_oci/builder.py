@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -189,9 +191,10 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
 
     def _member(self, folder: Path, store: BlobStore, source: Path, *, offline: bool) -> Dependency:
         """Build the wheel of another package of the workspace: with hatchling at hand, with uv if it wants another."""
-        target = folder / "members" / source.name
-        if target.exists():
-            (path,) = target.glob("*.whl")
+        # Not by its name, which two folders may have.
+        target = folder / hashlib.sha256(os.fsencode(source.resolve())).hexdigest()
+        if built := list(target.glob("*.whl")):
+            path = built[0]
         elif uses_hatchling(source):
             path = self._build_wheel(WheelBuilder(str(source), app=self.app), target, f"the wheel of {source.name}")
         else:

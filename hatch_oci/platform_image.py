@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from hatch_oci.assembly import DEFAULT_PATH, find_command, find_env
 from hatch_oci.base.look import Contents
 from hatch_oci.base.resolve import Base
@@ -72,7 +74,7 @@ class PlatformImage:
             return {}
         packages = {one.facts.key: one.facts.version for one in self.installation.wheels}
         app = self.installation.app
-        return packages | ({app.name: str(app.version)} if app else {})
+        return packages | ({canonicalize_name(app.name): str(app.version)} if app else {})
 
 
 def join(made: Sequence[PlatformImage], settings: Settings) -> tuple[Image, Record]:

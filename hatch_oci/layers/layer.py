@@ -35,15 +35,19 @@ def write_layer(entries: Iterable[Entry], summary: str, compression: str, store:
     A `SourceError` where a file has not the size its entry says.
     """
     compressor: Compressor = Gzip() if compression == "gzip" else Plain()
-    media_type = media_types.OCI_LAYER_GZIP if compression == "gzip" else media_types.OCI_LAYER
     plain = hashlib.sha256()
     with store.create() as writer:
         for batch in _batches(tar.pack(entries)):
             plain.update(batch)
             writer.write(compressor.compress(batch))
         writer.write(compressor.finish())
-    descriptor = Descriptor(media_type, writer.digest, writer.size)
+    descriptor = Descriptor(media_type_of(compression), writer.digest, writer.size)
     return Layer(descriptor, Digest("sha256", plain.hexdigest()), summary)
+
+
+def media_type_of(compression: str) -> str:
+    """Return the media type of a layer with one of `COMPRESSIONS`."""
+    return media_types.OCI_LAYER_GZIP if compression == "gzip" else media_types.OCI_LAYER
 
 
 def _batches(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -134,7 +134,7 @@ def _exported(
 def _parse(text: str, name: str) -> Pylock:
     try:
         return Pylock.from_dict(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, PylockValidationError) as error:
+    except (tomllib.TOMLDecodeError, PylockValidationError, RecursionError) as error:
         message = f"{name} is no lock: {error}"
         raise LockError(message) from None
 
@@ -151,8 +151,16 @@ def _workspace_lock(root: Path) -> Path | None:
     """Return the lock of the workspace that the project is a member of."""
     for folder in root.parents:
         if (folder / "uv.lock").is_file():
-            return folder / "uv.lock" if "workspace" in _text(folder / "pyproject.toml") else None
+            return folder / "uv.lock" if _is_workspace(folder / "pyproject.toml") else None
     return None
+
+
+def _is_workspace(path: Path) -> bool:
+    try:
+        tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
+        return "workspace" in tool.get("uv", {})
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return False
 
 
 def _pairs(option: str, values: Sequence[str]) -> list[str]:
