@@ -62,6 +62,10 @@ def _check_command(
     module = scripts.get(found, "")
     if not module and posixpath.basename(found).startswith("python") and command[1:2] == ("-m",) and len(command) > 2:
         module = command[2]
+        top = module.partition(".")[0]
+        # In the working folder, or wherever PYTHONPATH leads, a copied one is found, too.
+        if ground.has_part(f"{top}.py") or (ground.has_part(top) and not _is_mine(top, installation)):
+            return
     if module and not _has_module(module, installation):
         yield f"entrypoint: {program} needs the module {module}, which is in no wheel that goes in"
 
@@ -88,6 +92,12 @@ def _scripts(installation: Installation) -> Mapping[str, str]:
             f"{folder}/{name}": module for name, (module, _) in {**app.gui_scripts, **app.console_scripts}.items()
         }
     return scripts
+
+
+def _is_mine(top: str, installation: Installation) -> bool:
+    """Tell whether a name at the top is that of a package of the project's wheel."""
+    app = installation.app
+    return app is not None and any(path.startswith(f"{top}/") for path in app.module_paths)
 
 
 def _has_module(module: str, installation: Installation) -> bool:

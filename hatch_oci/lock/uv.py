@@ -21,7 +21,8 @@ def run_uv(arguments: Sequence[str], folder: Path, *, offline: bool) -> str:
     command = [
         _find_uv(),
         *arguments,
-        "--quiet",
+        # What a build says is wanted where it fails.
+        *(["--quiet"] if arguments[0] != "build" else []),
         "--no-progress",
         "--color",
         "never",
