@@ -102,7 +102,10 @@ def build(folder: Path, base: str, variables: Mapping[str, str]) -> Path:
     with running(command, cwd=EXAMPLE, env=env) as process:
         status = process.wait()
     if status:
-        message = f"hatch build -t oci ended with status {status}"
+        message = (
+            f"hatch build -t oci ended with status {status}; it needs a package index (the network, as a rule), "
+            "which has the plugin's own dependencies and the wheels of example_project/requirements.txt"
+        )
         raise DemoError(message)
     layouts = list(output.glob("*.oci"))
     if len(layouts) != 1:

@@ -22,8 +22,12 @@ LEFT_OUT = (
     *("__pycache__", "site-packages", "dist-packages", "config-*"),
 )
 
-# Loaded by libc only when a thread is cancelled, so ldd doesn't name it; without it the process dies there.
-LOADED_LATER = "libgcc_s.so.1"
+# What every manylinux wheel may count on (the policies of auditwheel), whether Python itself needs it or not. libc loads
+# libgcc_s also when a thread is cancelled; without it the process dies there.
+COMPANIONS = (
+    *("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libm.so.6", "libresolv.so.2"),
+    *("libgcc_s.so.1", "libstdc++.so.6"),
+)
 
 ACCOUNTS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
@@ -155,9 +159,8 @@ def copy_libraries(needed: Linked, root: Path) -> None:
     libc = next(file for name, file in needed.libraries.items() if name.startswith("libc."))
     folder = libc.parent.resolve().relative_to("/")
     bare = folder.relative_to("usr") if folder.is_relative_to("usr") else folder
-    libraries = dict(needed.libraries)
-    if (libc.parent / LOADED_LATER).exists():
-        libraries.setdefault(LOADED_LATER, libc.parent / LOADED_LATER)
+    companions = {name: libc.parent / name for name in COMPANIONS if (libc.parent / name).exists()}
+    libraries = companions | needed.libraries
     for name, file in sorted(libraries.items()):
         present = (root / bare / name).exists() or (root / "usr" / bare / name).exists()
         # libpython belongs to the interpreter, whatever version of it a distribution may have.

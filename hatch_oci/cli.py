@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from hatch_oci.config import registry_options
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options, _reporter(options))
     except OCIError as error:
         _complain(str(error), options.verbose)
+    except BrokenPipeError:
+        # Whoever reads has read enough.
+        return 1
     except OSError as error:
         _complain(f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error), options.verbose)
     except KeyboardInterrupt:
@@ -45,7 +49,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Tell what an image is, which Python it holds, and how it is reached. The keys about registries in "
         "the pyproject.toml of this folder hold here, too.",
     )
-    inspect_parser.add_argument("reference", help="like python:3.13-slim, ghcr.io/acme/app@sha256:…, or oci:PATH[:TAG]")
+    inspect_parser.add_argument(
+        "reference",
+        help="like python:3.13-slim, oci:PATH[:TAG], or all else that `base-image` may be",
+    )
     inspect_parser.add_argument("--platform", default="linux/amd64", help="which image of several (%(default)s)")
     inspect_parser.add_argument("--json", action="store_true", help="print JSON")
     inspect_parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
@@ -60,28 +67,47 @@ def _inspect(options: argparse.Namespace, reporter: Reporter) -> None:
     with closing(Transport(registry_options(root), reporter)) as transport:
         platform = Platform.parse(options.platform)
         found = inspect(options.reference, platform, root, BlobStore(cache_folder()), transport)
-    text = json.dumps(found.to_json(), indent=2, ensure_ascii=False) if options.json else found.to_text()
-    # Whatever the terminal's encoding, a label of somebody's image must not end in a traceback.
-    print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding))
+    _print(json.dumps(found.to_json(), indent=2) if options.json else found.to_text())
 
 
-def _reporter(options: argparse.Namespace) -> Reporter:
-    def tell(text: str) -> None:
+def _print(text: str) -> None:
+    # Python has none where it is closed.
+    if sys.stdout is None:
+        message = "the standard output is closed"
+        raise OCIError(message)
+    try:
+        # Whatever the terminal's encoding, a label of somebody's image must not end in a traceback.
+        print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding), flush=True)
+    except OSError as error:
+        # Python would try once more at its end, and complain.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        message = f"cannot write to the standard output: {error.strerror or error}"
+        raise OCIError(message) from error
+
+
+def _tell(text: str) -> None:
+    # Not to the standard output, where Python prints if there is nothing else.
+    if sys.stderr is not None:
         # In one piece: threads tell things at the same time.
         sys.stderr.write(f"{text}\n")
 
+
+def _reporter(options: argparse.Namespace) -> Reporter:
     def say_nothing(_text: str) -> None:
         pass
 
     return Reporter(
-        info=say_nothing if options.quiet else tell,
-        warn=say_nothing if options.quiet > 1 else lambda text: tell(f"Warning: {text}"),
-        debug=tell if options.verbose else say_nothing,
-        live=not options.quiet and sys.stderr.isatty(),
+        info=say_nothing if options.quiet else _tell,
+        warn=say_nothing if options.quiet > 1 else lambda text: _tell(f"Warning: {text}"),
+        debug=_tell if options.verbose else say_nothing,
+        live=not options.quiet and sys.stderr is not None and sys.stderr.isatty(),
     )
 
 
 def _complain(message: str, verbose: int) -> None:
     if verbose:
-        traceback.print_exc()
-    print(f"Error: {message}", file=sys.stderr)
+        _tell(traceback.format_exc().rstrip())
+    _tell(f"Error: {message}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
-from hatch_oci.image.reference import is_host, is_repository, shown
+from hatch_oci.image.reference import canonical_host, is_host, is_repository, shown
 from hatch_oci.registry.options import OFFLINE_VARIABLE, RegistryOptions
 from hatch_oci.table import Table
 
@@ -30,18 +31,20 @@ def is_set(variable: str) -> bool:
 
 def _read_mirrors(table: Table) -> dict[str, tuple[str, ...]]:
     below = table.table("mirrors")
-    mirrors = {}
+    mirrors: dict[str, tuple[str, ...]] = {}
     for registry in below.values:
         name = registry if is_host(registry) else shown(registry)[1:-1]
         if not is_host(registry):
             below.wrong(name, f"is not the name of a registry: it {_HOST}")
-        mirrors[registry] = below.texts(registry)
-        for number, mirror in enumerate(mirrors[registry], 1):
+        found = below.texts(registry)
+        for number, mirror in enumerate(found, 1):
             host, slash, prefix = mirror.partition("/")
             if mirror and not (is_host(host) and (is_repository(prefix) or not slash)):
                 below.wrong_element(
                     name, number, f"must be like mirror.example.com or harbor.example.com/hub: {shown(mirror)}"
                 )
+        key = canonical_host(registry)
+        mirrors[key] = mirrors.get(key, ()) + _set_ones(found)
     return mirrors
 
 
@@ -50,4 +53,9 @@ def _read_hosts(table: Table, key: str) -> frozenset[str]:
     for number, host in enumerate(hosts, 1):
         if host and not is_host(host):
             table.wrong_element(key, number, f"{_HOST}: {shown(host)}")
-    return frozenset(hosts)
+    return frozenset(_set_ones(hosts))
+
+
+def _set_ones(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Return hosts in lower case, without what a variable that is not set leaves empty."""
+    return tuple(host.lower() for host in hosts if host)

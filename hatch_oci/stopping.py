@@ -34,5 +34,5 @@ def sleep(seconds: float) -> None:
     if stop is None:
         time.sleep(seconds)
     elif stop.wait(seconds):
-        message = "called off, since another download failed"
+        message = "called off, since something else failed"
         raise OCIError(message)

@@ -4,43 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import threading
-from http.server import BaseHTTPRequestHandler
-from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING
 
-from hello_service.pages import answer
+import uvicorn
+
+from hello_service.app import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD."""
-
-    # A client that connects and says nothing must not hold up the stop.
-    timeout = 5
-
-    def do_GET(self) -> None:
-        """Send the page that belongs to the path."""
-        page = answer(self.path)
-        self.send_response(page.status)
-        self.send_header("Content-Type", page.content_type)
-        self.send_header("Content-Length", str(len(page.body)))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(page.body)
-
-    do_HEAD = do_GET  # noqa: N815
-
-
-class Server(ThreadingMixIn, TCPServer):
-    """A thread a request. Not http.server's own: that asks the DNS for this host's name when it starts."""
-
-    allow_reuse_address = True
-    request_queue_size = 128
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,16 +29,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="port to listen on (default: $PORT, else 8000)",
     )
     options = parser.parse_args(arguments)
-
-    with Server((options.host, options.port), Handler) as server:
-
-        def stop(*_: object) -> None:
-            # In a thread: shutdown() waits for the loop below to end, which this handler interrupts.
-            threading.Thread(target=server.shutdown).start()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        print(f"listening on {options.host}:{server.server_address[1]}", flush=True)
-        server.serve_forever()
-    # Leaving the block has waited for the requests under way.
-    print("stopped", flush=True)
+    uvicorn.run(create_app(), host=options.host, port=options.port)

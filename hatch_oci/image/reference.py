@@ -9,10 +9,14 @@ from hatch_oci.errors import DigestError, InvalidReference
 from hatch_oci.image.digest import Digest
 
 DOCKER_HUB = "docker.io"
+HUB_HOSTS = (DOCKER_HUB, f"index.{DOCKER_HUB}", f"registry-1.{DOCKER_HUB}")
+"""What users call Docker Hub."""
+
+HTTPS_PORT = 443
 
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
-    r"|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
 )
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -82,10 +86,23 @@ class Reference:
 def split_host(name: str) -> tuple[str, str]:
     """Split a name into the registry's host, Docker Hub's if it has none, and the rest."""
     first, slash, rest = name.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost"):
-        hub = first in (DOCKER_HUB, f"index.{DOCKER_HUB}")
-        return (DOCKER_HUB, rest) if hub else (first, rest)
+    if slash and ("." in first or ":" in first or first.lower() == "localhost"):
+        return canonical_host(first), rest
     return DOCKER_HUB, name
+
+
+def canonical_host(host: str) -> str:
+    """Return the one spelling of a registry's host, `HOST[:PORT]`: in lower case, and Docker Hub's shortest name."""
+    lower = host.lower()
+    return DOCKER_HUB if lower in HUB_HOSTS else lower
+
+
+def endpoint(host: str) -> tuple[str, int]:
+    """Return name or address, without brackets, and port of a registry's host."""
+    name, colon, port = host.rpartition(":")
+    if not colon or host.endswith("]"):
+        name, port = host, str(HTTPS_PORT)
+    return name.strip("[]").lower(), int(port)
 
 
 def shown(text: str) -> str:
@@ -95,7 +112,8 @@ def shown(text: str) -> str:
 
 def is_host(text: str) -> bool:
     """Tell whether `text` is a registry's host, as a name or an address, with or without a port."""
-    return _HOST.fullmatch(text) is not None
+    match = _HOST.fullmatch(text)
+    return match is not None and (match[1] is None or 0 < int(match[1]) < 65536)
 
 
 def is_repository(name: str) -> bool:

@@ -23,6 +23,7 @@ class Attempts:
         self._patience = patience
         self._reporter = reporter
         self._failed = 0
+        self._left = patience.tries * patience.longest_retry_after
 
     @property
     def are_over(self) -> bool:
@@ -40,6 +41,10 @@ class Attempts:
             wait = longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
         else:
             wait = min(problem.retry_after, self._patience.longest_retry_after)
+        # Progress gives the tries back, but no time: a byte now and then must not keep this going for ever.
+        self._left -= wait
+        if self._left < 0:
+            raise problem
         self._reporter.info(f"{problem}; trying again in {wait:.1f} s")
         stopping.sleep(wait)
 

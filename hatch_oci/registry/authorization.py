@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from hatch_oci.errors import RegistryError
 from hatch_oci.registry.challenge import Challenge, parse_challenges
 from hatch_oci.registry.credentials import Credential, Lookup, find_credential
+from hatch_oci.registry.options import Patience
 from hatch_oci.registry.said import said
 from hatch_oci.registry.token import MAX_TOKEN_ANSWER, Realm, RefusedError, Token, ask_token, check_realm, may_know
 from hatch_oci.registry.transport import Reply, Request, Transport
+from hatch_oci.registry.urls import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +27,29 @@ class Way:
 class Authorization:
     """The `Authorization` header for one repository of a registry; may be shared between threads."""
 
-    def __init__(self, transport: Transport, host: str, repository: str, actions: str = "pull") -> None:
-        """Know nothing yet; `host` is the registry as users name it, with which its credentials are filed."""
+    def __init__(
+        self,
+        transport: Transport,
+        host: str,
+        server: str,
+        repository: str,
+        patience: Patience,
+        actions: str = "pull",
+    ) -> None:
+        """Know nothing yet; `host` is the registry as users name it, with which its credentials are filed.
+
+        `server` is the host that is really asked.
+        """
         self._transport = transport
         self._host = host
+        self._server = server
+        self._patience = patience
         self._repository = repository
         self._actions = actions
         self._lock = threading.RLock()
         self._way = Way(None, None)
         self._tokens: dict[Way, Token] = {}
+        self._seen_tokens: frozenset[str] = frozenset()
         self._lookup: Lookup | None = None
         self._refusals: list[str] = []
         self._challenges: list[Challenge] = []
@@ -48,7 +63,7 @@ class Authorization:
     def secrets(self) -> frozenset[str]:
         """All that must never be shown."""
         own = self._lookup.credential.secrets if self._lookup and self._lookup.credential else frozenset()
-        return own | {token.value for token in self._tokens.values()}
+        return own | self._seen_tokens
 
     def header(self) -> str | None:
         """Return the header's value for the next request, None for none; a token near its end is renewed."""
@@ -57,7 +72,7 @@ class Authorization:
             if realm is None:
                 return credential.basic if credential else None
             if not self._tokens[self._way].is_fresh:
-                self._tokens[self._way] = self._ask(realm, credential)
+                self._ask(self._way, realm)
             return f"Bearer {self._tokens[self._way].value}"
 
     def learn(self, refusal: Reply, used: str | None, seen: set[Way]) -> None:
@@ -92,7 +107,7 @@ class Authorization:
         self._challenges = challenges
         credential = self._credential()
         if bearer := next((challenge for challenge in challenges if challenge.scheme == "bearer"), None):
-            realm = self._realm(bearer, urlsplit(refusal.hops[0]).scheme)
+            realm = self._realm(bearer, Target.read(refusal.hops[0]).scheme)
             if credential and may_know(realm, self._host, self._transport.options.trusted_realms):
                 yield Way(realm, credential)
             elif credential:
@@ -120,16 +135,19 @@ class Authorization:
         """Go a way; False where the token service bars it."""
         if way.realm:
             try:
-                self._tokens[way] = self._ask(way.realm, way.credential)
+                self._ask(way, way.realm)
             except RefusedError as error:
                 self._refusals.append(f"{_name(way)}: {error}")
                 return False
         self._way = way
         return True
 
-    def _ask(self, realm: Realm, credential: Credential | None) -> Token:
-        nearest = self._transport.scope(urlsplit(f"//{self._host}").hostname or "")
-        return ask_token(realm, credential, nearest, self._transport)
+    def _ask(self, way: Way, realm: Realm) -> None:
+        nearest = self._transport.scope(Target.read(f"https://{self._server}").host)
+        token = ask_token(realm, way.credential, nearest, self._transport, self._patience)
+        self._tokens[way] = token
+        # Replaced, not changed: other threads read it to tell of errors, also while this one waits for a token.
+        self._seen_tokens |= {token.value}
 
     def _credential(self) -> Credential | None:
         if self._lookup is None:
@@ -138,7 +156,11 @@ class Authorization:
 
     def _challenges_of_api(self, url: str) -> list[Challenge]:
         api = url.partition("/v2/")[0] + "/v2/"
-        reply = self._transport.fetch(Request("GET", api), MAX_TOKEN_ANSWER)
+        try:
+            # The challenge of another host, where a redirect leads, is not answered.
+            reply = self._transport.fetch(Request("GET", api, redirects=0), MAX_TOKEN_ANSWER, self._patience)
+        except RegistryError:
+            return []
         return parse_challenges(reply.headers.get_list("www-authenticate"))
 
     def _note(self, refusal: Reply) -> None:
@@ -156,7 +178,7 @@ class Authorization:
         tried += lookup.problems
         return RegistryError(
             f"{self._host} refuses {self._repository}: tried {'; '.join(tried)}. "
-            f"Log in with `docker login {self._host}`, or set HATCH_OCI_REGISTRY, HATCH_OCI_USER and HATCH_OCI_AUTH"
+            f"Check its name, log in with `docker login {self._host}`, or set HATCH_OCI_REGISTRY, HATCH_OCI_USER and HATCH_OCI_AUTH"
         )
 
 
@@ -165,7 +187,7 @@ def _name(way: Way) -> str:
 
 
 def _mistrust(realm: Realm, credential: Credential) -> str:
-    host = urlsplit(realm.url).netloc
+    host = Target.read(realm.url).authority
     return (
         f"{credential.source} was not sent to {host}, which is of another domain "
         f'(if that is right, set trusted-realms = ["{host}"])'

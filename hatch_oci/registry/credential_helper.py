@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import BinaryIO, cast
 
@@ -53,16 +54,11 @@ def ask_helper(name: str, server: str, seconds: float = _SECONDS) -> tuple[str, 
 
 def _run(program: str, server: str, seconds: float) -> tuple[int, bytes]:
     """Return a helper's exit code and what it printed."""
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        _end(process)
-
     try:
         # In a session of its own, so that what it started can be ended with it.
         process = subprocess.Popen(  # noqa: S603 - the user's own helper, without a shell
             [program, "get"],
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -71,25 +67,52 @@ def _run(program: str, server: str, seconds: float) -> tuple[int, bytes]:
     except OSError as error:
         message = f"{program} cannot be run: {error.strerror or error}"
         raise RegistryError(message) from None
+    end = time.monotonic() + seconds
+    answer = _Answer(cast(BinaryIO, process.stdout))
     with process:
-        timer = threading.Timer(seconds, end)
-        timer.start()
         try:
             # A helper may answer, or end, without having read its input.
             with suppress(BrokenPipeError), cast(BinaryIO, process.stdin) as sink:
                 sink.write(server.encode())
-            answer = cast(BinaryIO, process.stdout).read(_MAX_ANSWER + 1)
-            if len(answer) > _MAX_ANSWER:
+            answer.wait(seconds)
+            if len(answer.data) > _MAX_ANSWER:
                 message = f"{program} answered with more than {_MAX_ANSWER} bytes"
                 raise RegistryError(message)
-            status = process.wait()
+            status = process.wait(max(end - time.monotonic(), 0)) if answer.is_whole else None
+        except subprocess.TimeoutExpired:
+            status = None
         finally:
-            timer.cancel()
             _end(process)
-    if late.is_set():
+    if status is None:
         message = f"{program} gave no answer in {seconds:g} s"
         raise RegistryError(message)
-    return status, answer
+    return status, bytes(answer.data)
+
+
+class _Answer:
+    """What comes out of a pipe, read in a thread, since a daemon that a helper left behind may keep it open."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self.data = bytearray()
+        self.is_whole = False
+        self._pipe = pipe
+        self._left = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of it, or for more than there may be."""
+        self._thread.join(seconds)
+        self._left.set()
+
+    def _read(self) -> None:
+        with suppress(OSError, ValueError):
+            while not self._left.is_set() and len(self.data) <= _MAX_ANSWER:
+                chunk = self._pipe.read(_MAX_ANSWER)
+                if not chunk:
+                    self.is_whole = True
+                    return
+                self.data += chunk
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from hatch_oci.errors import DocumentError, RegistryError
 from hatch_oci.image.document import Node, parse_json, printable
-from hatch_oci.image.reference import DOCKER_HUB
+from hatch_oci.image.reference import DOCKER_HUB, HUB_HOSTS, canonical_host
 from hatch_oci.registry.credential_helper import TOKEN_USER, ask_helper
 
 REGISTRY_VARIABLE, USER_VARIABLE, SECRET_VARIABLE = _VARIABLES = (
@@ -26,7 +27,6 @@ REGISTRY_VARIABLE, USER_VARIABLE, SECRET_VARIABLE = _VARIABLES = (
 )
 _MAX_FILE = 1024 * 1024
 _HUB_SERVER = "https://index.docker.io/v1/"
-_HUB_HOSTS = (DOCKER_HUB, f"index.{DOCKER_HUB}", f"registry-1.{DOCKER_HUB}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Credential:
     def basic(self) -> str:
         """The value of an `Authorization` header with user and secret (RFC 7617)."""
         pair = f"{self.username or TOKEN_USER}:{self.password or self.identity_token}"
-        return f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
+        return f"Basic {base64.b64encode(pair.encode('utf-8', 'surrogateescape')).decode('ascii')}"
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -102,7 +102,7 @@ def _from_variables(registry: str, environ: Mapping[str, str]) -> Credential | N
         message = f"{' and '.join(missing)} must be set, too: {', '.join(_VARIABLES)} go together"
         raise RegistryError(message)
     named, username, secret = values
-    if _plain_key(named) != registry and not (registry == DOCKER_HUB and _plain_key(named) in _HUB_HOSTS):
+    if canonical_host(_plain_key(named)) != registry:
         return None
     return _credential(f"{USER_VARIABLE} and {SECRET_VARIABLE}", username, secret)
 
@@ -113,18 +113,26 @@ def _documents(environ: Mapping[str, str], problems: list[str]) -> Iterator[tupl
         yield from _file(Path(chosen), problems)
     if text := environ.get("DOCKER_AUTH_CONFIG"):
         yield "DOCKER_AUTH_CONFIG", text.encode("utf-8", "surrogateescape")
+    for path in auth_files(environ):
+        yield from _file(path, problems)
+
+
+def auth_files(environ: Mapping[str, str]) -> list[Path]:
+    """Return where `docker login`, and `podman login` or `skopeo login`, write credentials, the strongest first."""
     home = None
     with suppress(RuntimeError):
         home = Path.home()
     docker, runtime, config = (environ.get(name) for name in ("DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"))
-    folders = [
-        Path(docker) if docker else home and home / ".docker",
-        Path(runtime) / "containers" if runtime else None,
-        Path(config) / "containers" if config else home and home / ".config/containers",
+    podman = Path(runtime) / "containers/auth.json" if runtime else None
+    if podman is None and sys.platform == "linux":
+        # As for root, or in a container (containers-auth.json(5)).
+        podman = Path(f"/run/containers/{os.getuid()}/auth.json")
+    files = [
+        Path(docker) / "config.json" if docker else home and home / ".docker/config.json",
+        podman,
+        Path(config) / "containers/auth.json" if config else home and home / ".config/containers/auth.json",
     ]
-    for folder, name in zip(folders, ("config.json", "auth.json", "auth.json"), strict=True):
-        if folder:
-            yield from _file(folder / name, problems)
+    return [file for file in files if file]
 
 
 def _file(path: Path, problems: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -150,13 +158,15 @@ def _from_document(
     if place == "DOCKER_AUTH_CONFIG":
         # A variable of pipelines, not of this machine: its helpers are those of somewhere else.
         helpers = store = None
-    server = _HUB_SERVER if registry == DOCKER_HUB else registry
+    # Docker files Hub's under a URL, Podman under its name.
+    servers = (_HUB_SERVER, DOCKER_HUB) if registry == DOCKER_HUB else (registry,)
     named = [(f"credHelpers key {key}", helper) for key, helper in _matching(helpers, registry, "")]
     if store:
         named.append(("credsStore", store))
     for key, helper in named:
         try:
-            answer = ask_helper(helper.text(), server) if helper.text() else None
+            asked = (ask_helper(helper.text(), server) for server in servers if helper.text())
+            answer = next(filter(None, asked), None)
         except RegistryError as error:
             problems.append(f"{error} ({key} in {place})")
             continue
@@ -172,7 +182,7 @@ def _matching(table: Node | None, registry: str, repository: str) -> list[tuple[
     """Return the entries for a repository, from that of the longest path down to that of the host."""
     if table is None:
         return []
-    hosts = _HUB_HOSTS if registry == DOCKER_HUB else (registry,)
+    hosts = HUB_HOSTS if registry == DOCKER_HUB else (registry,)
     parts = repository.split("/") if repository else []
     paths = ["/".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
     wanted = [*(f"{host}/{path}" for path in paths for host in hosts), *hosts]
@@ -184,10 +194,8 @@ def _matching(table: Node | None, registry: str, repository: str) -> list[tuple[
 
 def _plain_key(key: str) -> str:
     """Return a key without the scheme and the version that old ones have: `https://index.docker.io/v1/`."""
-    plain = key.removeprefix("https://").removeprefix("http://").rstrip("/")
-    for version in ("/v1", "/v2"):
-        plain = plain.removesuffix(version)
-    return plain
+    host, slash, path = key.removeprefix("https://").removeprefix("http://").rstrip("/").partition("/")
+    return host.lower() + ("" if path in ("v1", "v2") else slash + path)
 
 
 def _from_entry(entry: Node, source: str) -> Credential | None:

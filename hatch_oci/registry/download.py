@@ -71,6 +71,9 @@ class Download:
                 if self._size is None or self._received >= self._size:
                     return
             except UnreachableError as error:
+                if self._received == self._size:
+                    # It broke off, or stalled, where nothing but its end was to come.
+                    return
                 problem = error
             if self._deadline.is_over:
                 raise problem

@@ -51,7 +51,12 @@ def explained(where: str) -> Iterator[None]:
         message = f"no answer from {where}: {error}"
         raise RegistryError(message) from error
     except httpcore.ProxyError as error:
-        message = f"the proxy does not lead to {where}: {error}"
+        # The rest of what it says is the proxy's own text.
+        status = str(error).partition(" ")[0]
+        if status[:1] == "4" and status not in ("408", "429"):
+            message = f"the proxy refuses to lead to {where} (HTTP {status}): check HTTPS_PROXY or ALL_PROXY"
+            raise RegistryError(message) from error
+        message = f"the proxy does not lead to {where} (HTTP {status})"
         raise UnreachableError(message) from error
     except _ERRORS as error:
         raise _explain(where, error) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,9 +19,11 @@ from hatch_oci import stopping
 _STEP = 0.25
 """Seconds after which a wait looks whether it was called off."""
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Networks of IPv6 whose addresses end in one of IPv4: RFC 6052, RFC 8215, RFC 4291 and RFC 2765.
+_WRAPPINGS = [ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")]
 _CARRIER = ipaddress.ip_network("100.64.0.0/10")
-_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
+# "This" network, and that for protocols, where some clouds keep their metadata. Not in all of Python's tables.
+_NOWHERE = [ipaddress.IPv4Network(text) for text in ("0.0.0.0/8", "192.0.0.0/24")]
 _AWS_METADATA = ipaddress.ip_address("fd00:ec2::254")
 
 
@@ -136,19 +138,28 @@ class Dialler(httpcore.NetworkBackend):
                 raise httpcore.ConnectError(str(error)) from error
             message = f"{host} has no address"
             raise UnknownHostError(message) from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        allowed = [address for address in addresses if self._may_reach(address)]
-        if not allowed:
-            message = f"{host} leads to {addresses[0]}, where a registry has no business"
-            raise ForbiddenAddressError(message)
-        return allowed
+        return allowed(host, list(dict.fromkeys(str(entry[4][0]) for entry in found)), self.nearest)
 
-    def _may_reach(self, address: str) -> bool:
-        scope = scope_of(address)
-        if self.nearest is None:
-            # What a user names is meant, be it in the shared space that some private networks use.
-            return scope is not Scope.NEVER or _plain(address) in _CARRIER
-        return Scope.NEVER < scope <= self.nearest
+
+def allowed(host: str, addresses: Sequence[str], nearest: Scope | None) -> list[str]:
+    """Return those of a host's addresses that may be dialled; a `ForbiddenAddressError` where none may."""
+    found = [address for address in addresses if may_reach(address, nearest)]
+    if is_loopback(host):
+        # It is asked by plain http, and without a proxy, for what its name says.
+        found = [address for address in found if scope_of(address) is Scope.LOOPBACK]
+    if not found:
+        message = f"{host} leads to {addresses[0]}, where a registry has no business"
+        raise ForbiddenAddressError(message)
+    return found
+
+
+def may_reach(address: str, nearest: Scope | None) -> bool:
+    """Tell whether an address is no nearer than `nearest`; None allows all but link-local ones."""
+    scope = scope_of(address)
+    if nearest is None:
+        # What a user names is meant, be it in the shared space that some private networks use.
+        return scope is not Scope.NEVER or _plain(address) in _CARRIER
+    return Scope.NEVER < scope <= nearest
 
 
 def scope_of(address: str) -> Scope:
@@ -159,7 +170,9 @@ def scope_of(address: str) -> Scope:
         or plain.is_multicast
         or plain.is_unspecified
         or plain == _AWS_METADATA
-        or (plain.version == 4 and (plain in _CARRIER or plain in _THIS_NETWORK or plain.is_reserved))
+        or plain in _CARRIER
+        or any(plain in network for network in _NOWHERE)
+        or (plain.version == 4 and plain.is_reserved)
     ):
         return Scope.NEVER
     if plain.is_loopback:
@@ -170,29 +183,35 @@ def scope_of(address: str) -> Scope:
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host's name or address, without brackets and port, is this machine's own."""
-    try:
-        return scope_of(host) is Scope.LOOPBACK
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    if address := address_of(host):
+        return scope_of(address) is Scope.LOOPBACK
+    name = host.lower().removesuffix(".")
+    return name == "localhost" or name.endswith(".localhost")
 
 
 def is_name(host: str) -> bool:
     """Tell whether a host is a name, and no address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return True
-    return False
+    return address_of(host) is None
+
+
+def address_of(host: str) -> str | None:
+    """Return the address that a host is, also as the numbers that systems take for one: `127.1`, `0x7f000001`."""
+    plain = host.removesuffix(".")
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(plain))
+    with suppress(ValueError, OSError):
+        return socket.inet_ntoa(socket.inet_aton(plain))
+    return None
 
 
 def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Return an address without what wraps an IPv4 address into an IPv6 one."""
     plain = ipaddress.ip_address(address)
-    if isinstance(plain, ipaddress.IPv6Address):
-        if plain in _NAT64:
-            return ipaddress.IPv4Address(int(plain) & 0xFFFFFFFF)
-        return plain.ipv4_mapped or plain.sixtofour or plain
-    return plain
+    if isinstance(plain, ipaddress.IPv4Address) or plain.is_loopback or plain.is_unspecified:
+        return plain
+    if any(plain in network for network in _WRAPPINGS):
+        return ipaddress.IPv4Address(int(plain) & 0xFFFFFFFF)
+    return plain.ipv4_mapped or plain.sixtofour or plain
 
 
 def _remaining(timeout: float | None) -> float | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hatch_oci.image.reference import endpoint
+
 OFFLINE_VARIABLE = "HATCH_OCI_OFFLINE"
 
 
@@ -23,6 +25,10 @@ class RegistryOptions:
 
     offline: bool = False
     """Whether only the cache is used."""
+
+    def is_insecure(self, host: str, port: int) -> bool:
+        """Tell whether a host, without brackets, is listed as insecure at this port."""
+        return (host.lower(), port) in map(endpoint, self.insecure_registries)
 
 
 @dataclass(frozen=True, slots=True)

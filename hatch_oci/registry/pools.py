@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import httpcore
 
-from hatch_oci.registry.network import Dialler, ForbiddenAddressError, Scope, is_name, scope_of
+from hatch_oci.registry.network import Dialler, ForbiddenAddressError, Scope, address_of, may_reach
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry.proxies import find_proxy
 from hatch_oci.registry.tls import tls_context
@@ -52,18 +52,19 @@ class Pools:
     ) -> tuple[httpcore.ConnectionPool, Dialler]:
         context = None
         if scheme == "https":
-            context = tls_context(host, port, verify=not self._is_insecure(host, port))
+            context = tls_context(host, port, verify=not self._options.is_insecure(host, port))
         proxy = find_proxy(scheme, host, port, os.environ)
         if proxy is None:
             dialler = Dialler(nearest)
             return httpcore.ConnectionPool(context, network_backend=dialler), dialler
-        if nearest is not None and not is_name(host) and not Scope.NEVER < scope_of(host) <= nearest:
+        address = address_of(host)
+        if address and not may_reach(address, nearest):
             message = f"{host} is an address where a registry has no business"
             raise ForbiddenAddressError(message)
         # Only the proxy knows where names lead.
         dialler = Dialler(None)
         parts = urlsplit(proxy)
-        user = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        user = (unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or "")) if parts.username else None
         pool = httpcore.HTTPProxy(
             httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target="/"),
             proxy_auth=user,
@@ -71,8 +72,3 @@ class Pools:
             network_backend=dialler,
         )
         return pool, dialler
-
-    def _is_insecure(self, host: str, port: int) -> bool:
-        name = f"[{host}]" if ":" in host else host
-        names = {f"{name}:{port}"} | ({name} if port == _PORTS["https"] else set())
-        return not names.isdisjoint(self._options.insecure_registries)

@@ -36,9 +36,12 @@ def _checked(variable: str, value: str) -> str:
     url = value if "://" in value else f"http://{value}"
     with suppress(ValueError):
         parts = urlsplit(url)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+        if parts.scheme == "http" and parts.hostname and parts.port != 0 and url.isascii():
             return url
     message = f"{variable} must be the URL of an HTTP proxy, like http://proxy.example:3128"
+    if value.lower().startswith("https://"):
+        # There would be TLS within TLS, which the library reads with no regard to deadlines.
+        message += "; one that is itself asked by https is not supported"
     raise RegistryError(message)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from hatch_oci.errors import NotFoundError, PlainHTTPError, RegistryError, UnreachableError
-from hatch_oci.image.reference import DOCKER_HUB, Reference
+from hatch_oci.image.reference import DOCKER_HUB, Reference, endpoint
 from hatch_oci.registry.attempts import Attempts
 from hatch_oci.registry.authorization import Authorization, Way
 from hatch_oci.registry.network import Deadline, Scope, is_loopback
@@ -46,7 +46,7 @@ class Session:
         self.patience = patience
         self.redirects: set[str] = set()
         self._transport = transport
-        self._authorization = Authorization(transport, place.host, place.repository, actions)
+        self._authorization = Authorization(transport, place.host, self._host, place.repository, patience, actions)
         self._lock = threading.Lock()
         self._scheme: str | None = None
 
@@ -76,7 +76,7 @@ class Session:
     @property
     def scope(self) -> Scope:
         """How near the host is."""
-        return self._transport.scope(_bare(self._host))
+        return self._transport.scope(endpoint(self._host)[0])
 
     def fetch(
         self, method: str, path: str, headers: Mapping[str, str], most: int, content: Content | None = None
@@ -86,7 +86,11 @@ class Session:
         while True:
             used = self._authorization.header()
             request = self._request(method, self._url(path), headers, used, content=content)
-            reply = self._transport.fetch(request, most, self.patience)
+            try:
+                reply = self._transport.fetch(request, most, self.patience)
+            except PlainHTTPError as error:
+                message = f'{error}: if that is meant, set insecure-registries = ["{self.host}"]'
+                raise RegistryError(message) from error
             if not self._is_refusal(reply):
                 self._note(reply)
                 return reply
@@ -113,18 +117,20 @@ class Session:
 
     @contextmanager
     def open_blob(self, path: str, headers: Mapping[str, str], deadline: Deadline) -> Iterator[Answer]:
-        """Ask once for a blob, whose body is still to be read."""
+        """Ask once for a blob, whose body is still to be read; what goes before that is none of the blob's time."""
         seen: set[Way] = set()
         while True:
-            used = self._authorization.header()
-            request = self._request("GET", self._url(path), headers, used, is_blob=True)
+            with deadline.paused():
+                used = self._authorization.header()
+                request = self._request("GET", self._url(path), headers, used, is_blob=True)
             with self._transport.open(request, deadline) as answer:
                 if not self._is_refusal(answer):
                     self._note(answer)
                     yield answer
                     return
                 refusal = Reply.of(answer, MAX_ERROR)
-            self._authorization.learn(refusal, used, seen)
+            with deadline.paused():
+                self._authorization.learn(refusal, used, seen)
 
     def problem(self, reply: Reply, what: str, advice: str = "") -> RegistryError:
         """Return the error for an answer that is not the one that was hoped for; `advice` is for what is missing."""
@@ -170,12 +176,12 @@ class Session:
 
     def _find_scheme(self) -> str:
         host = self.host
-        if host in self._transport.options.insecure_registries:
+        if self._transport.options.is_insecure(*endpoint(self._host)):
             scheme = self._first_spoken("https", "http")
             unsafe = "by plain http" if scheme == "http" else "without checking its certificate"
             self._transport.reporter.warn(f"{host} is asked {unsafe}, since insecure-registries lists it")
             return scheme
-        return self._first_spoken("http", "https") if is_loopback(_bare(host)) else "https"
+        return self._first_spoken("http", "https") if is_loopback(endpoint(host)[0]) else "https"
 
     def _first_spoken(self, *schemes: str) -> str:
         """Ask the host itself which of `schemes` it speaks."""
@@ -196,8 +202,3 @@ class Session:
         with self._transport.open(Request("GET", f"{scheme}://{self._host}/v2/")) as answer:
             body = Reply.of(answer, MAX_ERROR).body
             return scheme == "https" or answer.status != 400 or _WANTS_TLS not in body
-
-
-def _bare(host: str) -> str:
-    """Return a host without port and brackets."""
-    return host[1 : host.index("]")] if host.startswith("[") else host.partition(":")[0]

@@ -6,6 +6,7 @@ certs.d, where Docker, Podman and containerd look, too: `*.crt` are authorities,
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 from collections.abc import Iterator
@@ -27,7 +28,12 @@ def tls_context(host: str, port: int, *, verify: bool = True) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
     elif not _has_authorities():
         context.load_verify_locations(certifi.where())
-    for file in _files(host, port):
+    try:
+        files = list(_files(host, port))
+    except OSError as error:
+        message = f"cannot use {error.filename} for {host}: {error.strerror}"
+        raise RegistryError(message) from error
+    for file in files:
         try:
             if file.suffix == ".crt":
                 context.load_verify_locations(file)
@@ -51,13 +57,17 @@ def _has_authorities() -> bool:
 
 
 def _files(host: str, port: int) -> Iterator[Path]:
+    written = f"[{host}]" if ":" in host else host
     folders = list(_SYSTEM_FOLDERS)
     with suppress(RuntimeError):
         folders.append(Path.home() / ".config/containers/certs.d")
     for folder in folders:
-        for name in (f"{host}:{port}", host):
-            with suppress(FileNotFoundError, NotADirectoryError):
+        for name in (f"{written}:{port}", written):
+            try:
                 yield from sorted((folder / name).iterdir())
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                    raise
 
 
 def _no_password() -> str:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from hatch_oci.errors import DocumentError, RegistryError
 from hatch_oci.image.document import parse_json, printable
 from hatch_oci.registry.credentials import Credential
 from hatch_oci.registry.network import Scope, is_name
+from hatch_oci.registry.options import Patience
 from hatch_oci.registry.said import said
 from hatch_oci.registry.transport import Content, Request, Transport
 from hatch_oci.registry.urls import Target, safe_url
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
 
 MAX_TOKEN_ANSWER = 64 * 1024
 """Bytes."""
@@ -81,15 +87,25 @@ def may_know(realm: Realm, registry_host: str, trusted: frozenset[str]) -> bool:
         return True
     if not (is_name(host) and is_name(own)):
         return False
+    domain = _suffixes().privatesuffix(host)
+    return domain is not None and domain == _suffixes().privatesuffix(own)
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
     # Not above: it takes a while to read its list.
     from publicsuffixlist import PublicSuffixList
 
-    suffixes = PublicSuffixList()
-    domain = suffixes.privatesuffix(host)
-    return domain is not None and domain == suffixes.privatesuffix(own)
+    return PublicSuffixList()
 
 
-def ask_token(realm: Realm, credential: Credential | None, nearest: Scope, transport: Transport) -> Token:
+def ask_token(
+    realm: Realm,
+    credential: Credential | None,
+    nearest: Scope,
+    transport: Transport,
+    patience: Patience | None = None,
+) -> Token:
     """Ask for a token, with credentials or without, at addresses no nearer than `nearest`.
 
     A `RefusedError` where the service gives none to this user; any other `RegistryError` where it can't be reached
@@ -104,10 +120,10 @@ def ask_token(realm: Realm, credential: Credential | None, nearest: Scope, trans
     where = f"the token service {safe_url(realm.url)}"
     reply = None
     if credential and credential.identity_token:
-        reply = transport.fetch(_post(realm, credential, nearest), MAX_TOKEN_ANSWER)
+        reply = transport.fetch(_post(realm, credential, nearest), MAX_TOKEN_ANSWER, patience)
     # Some know only the older way, where the identity token stands in for a password.
     if reply is None or reply.status in _NO_POST:
-        reply = transport.fetch(_get(realm, credential, nearest), MAX_TOKEN_ANSWER)
+        reply = transport.fetch(_get(realm, credential, nearest), MAX_TOKEN_ANSWER, patience)
     if reply.status != 200:
         problem = f"HTTP {reply.status}{said(reply.body, credential.secrets if credential else ())}"
         message = f"{where} gives no token ({problem})"
@@ -121,10 +137,11 @@ def _get(realm: Realm, credential: Credential | None, nearest: Scope) -> Request
     if credential and credential.username:
         pairs.append(("account", credential.username))
     # Appended by hand: the realm's own query must stay as it is.
-    query = urlencode(pairs, quote_via=quote, safe="")
-    joint = ("&" if "?" in realm.url else "?") if query else ""
+    query = urlencode(pairs, quote_via=quote, safe="", errors="surrogateescape")
+    url = realm.url.partition("#")[0]
+    joint = ("&" if "?" in url else "?") if query else ""
     headers = {"Authorization": credential.basic} if credential else {}
-    return Request("GET", f"{realm.url}{joint}{query}", headers, nearest=nearest, redirects=0)
+    return Request("GET", f"{url}{joint}{query}", headers, nearest=nearest, redirects=0)
 
 
 def _post(realm: Realm, credential: Credential, nearest: Scope) -> Request:
@@ -136,7 +153,8 @@ def _post(realm: Realm, credential: Credential, nearest: Scope) -> Request:
         "scope": realm.scope,
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return Request("POST", realm.url, headers, Content.of(urlencode(form).encode()), nearest=nearest, redirects=0)
+    content = Content.of(urlencode(form, errors="surrogateescape").encode())
+    return Request("POST", realm.url, headers, content, nearest=nearest, redirects=0)
 
 
 def _read_token(raw: bytes, where: str, asked: float) -> Token:

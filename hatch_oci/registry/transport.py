@@ -7,8 +7,9 @@ are read as they are on the wire, since that is what digests are of, and never b
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpcore
@@ -32,6 +33,9 @@ MAX_ERROR = 64 * 1024
 
 PROGRESS = 64 * 1024
 """Bytes of a blob that are worth waiting on."""
+
+_LITTLE = re.compile(r"[0-9]{1,4}")
+"""How long the body of a redirect is that is worth reading."""
 
 _HEADERS = {"User-Agent": "hatch-oci-image", "Accept": "*/*", "Accept-Encoding": "identity"}
 
@@ -96,11 +100,13 @@ class Answer:
         return str(self.headers.get(name, ""))
 
     def read(self, most: int) -> bytes:
-        """Return the body; a `RegistryError` when it is longer than `most` bytes."""
+        """Return the body; a `RegistryError` when it is longer than `most` bytes, but of an error just its beginning."""
         data = bytearray()
         for chunk in self.body:
             data += chunk
-            if len(data) > most:
+            if self.status >= 400 and len(data) > MAX_ERROR:
+                return bytes(data[:MAX_ERROR])
+            if self.status < 400 and len(data) > most:
                 message = f"{safe_url(self.url)} sent more than the {most} bytes that such an answer may have"
                 raise RegistryError(message)
         return bytes(data)
@@ -179,10 +185,15 @@ class Transport:
                     body = self._body(response, hops[-1], deadline, slowly=request.is_blob)
                     yield Answer(tuple(map(str, hops)), response.status, headers, body)
                     return
+                if _LITTLE.fullmatch(headers.get("content-length", "")):
+                    # So that the connection can be used again. What goes wrong here does not matter.
+                    with suppress(RegistryError):
+                        Reply.of(Answer((), 200, headers, self._body(response, hops[-1], Deadline.after(1))), MAX_ERROR)
             finally:
                 response.close()
             hops.append(_next(hops[-1], location, allow_plain=request.is_blob))
-        message = f"{safe_url(request.url)} redirects more than {request.redirects} times"
+        times = f"redirects more than {request.redirects} times" if request.redirects else "redirects, which it may not"
+        message = f"{safe_url(request.url)} {times}"
         raise RegistryError(message)
 
     def _send(self, request: Request, hops: list[Target], deadline: Deadline) -> httpcore.Response:
@@ -217,7 +228,7 @@ class Transport:
         deadline.extend(self.patience.commit)
 
     def _body(
-        self, response: httpcore.Response, target: Target, deadline: Deadline, *, slowly: bool
+        self, response: httpcore.Response, target: Target, deadline: Deadline, *, slowly: bool = False
     ) -> Iterator[bytes]:
         """Yield what arrives; a blob gets more time as it goes on."""
         pieces = response.iter_stream()

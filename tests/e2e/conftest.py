@@ -1,17 +1,18 @@
 """Fixtures: registry and bases once a session, a project and an environment for every test."""
 
-import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from . import bases, samples
-from .projects import copy_example, environment, without_proxies
+from . import bases, debian, samples
+from .projects import EXAMPLE, copy_example, environment, without_proxies
 from .registries import serve
-from .requirements import require, require_amd64, require_root
+from .requirements import missing, require, require_amd64, require_root
+from .sharing import locked, made_once, shared_folder
+from .shell import run
 
 
 class Registry(NamedTuple):
@@ -24,6 +25,34 @@ class Registry(NamedTuple):
         return f"{self.address}/{bases.PYTHON}:{bases.FORMS[form]}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def uv_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let all tests and workers share what uv fetches, which no test is about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UV_CACHE_DIR", str(shared_folder(tmp_path_factory) / "uv"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def package_index(uv_cache: None, tmp_path_factory: pytest.TempPathFactory) -> None:  # noqa: ARG001 - sets a variable
+    """Go on only if there is a package index with what the example depends on."""
+    folder = shared_folder(tmp_path_factory)
+    answered = folder / "index-answered"
+    with locked(folder / "index.lock"):
+        if not answered.exists():
+            compiling = (sys.executable, "-m", "uv", "pip", "compile", "--universal", "--no-deps", "--no-header")
+            done = run(*compiling, "--format=pylock.toml", "requirements.txt", cwd=EXAMPLE, expect=None)
+            if done.code != 0:
+                missing(f"a package index with the example's dependencies: {done.stderr[-500:]}")
+            answered.touch()
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Answer a cache for all tests that are not about what is fetched and made, so that it is only once."""
+    return shared_folder(tmp_path_factory) / "cache"
+
+
 @pytest.fixture(scope="session")
 def registry_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Answer a registry's storage with every base in it, made once by whichever worker comes first.
@@ -33,17 +62,12 @@ def registry_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     require("docker-registry", "skopeo", "debootstrap", "tar", "gzip")
     require_root()
     require_amd64()
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    storage = folder / "registry-storage"
-    with _locked(folder / "registry-storage.lock"):
-        if not storage.exists():
-            scratch = tmp_path_factory.mktemp("bases")
-            with serve(scratch / "storage", scratch / "registry") as address:
-                bases.push_all(address, scratch)
-            (scratch / "storage").rename(storage)
-    return storage
+
+    def make(storage: Path) -> None:
+        with serve(storage, storage.with_name("registry")) as address:
+            bases.push_all(address, storage.parent)
+
+    return made_once(tmp_path_factory, "registry-storage", make)
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +75,22 @@ def registry(registry_storage: Path, tmp_path_factory: pytest.TempPathFactory) -
     """Serve the bases from a registry of this worker's own."""
     with serve(registry_storage, tmp_path_factory.mktemp("registry")) as address:
         yield Registry(address)
+
+
+@pytest.fixture(scope="session")
+def debian_base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Answer the reference of Debian's own Python for two platforms, in a registry of this worker's own."""
+    require("docker-registry", "skopeo", "debootstrap", "dpkg-deb", "bash", "tar", "gzip")
+    require_root()
+    require_amd64()
+
+    def make(storage: Path) -> None:
+        with serve(storage, storage.with_name("registry")) as address:
+            debian.push_debian(address, storage.parent)
+
+    storage = made_once(tmp_path_factory, "debian-storage", make)
+    with serve(storage, tmp_path_factory.mktemp("registry")) as address:
+        yield f"{address}/{debian.REPOSITORY}:{debian.TAG}"
 
 
 @pytest.fixture(scope="session")
@@ -77,16 +117,11 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def env(tmp_path: Path, registry: Registry) -> dict[str, str]:
+def env(
+    tmp_path: Path,
+    registry: Registry,
+    shared_cache: Path,
+    package_index: None,  # noqa: ARG001 - the example's dependencies come from there
+) -> dict[str, str]:
     """Answer an environment with a fresh home, in which the example builds on the OCI form of the base."""
-    return environment(tmp_path / "home", BASE_IMAGE=registry.base("oci"))
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    # Imported here: Windows has no fcntl, and got no further than require() above.
-    import fcntl
-
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return environment(tmp_path / "home", BASE_IMAGE=registry.base("oci"), HATCH_OCI_CACHE_DIR=str(shared_cache))

@@ -24,7 +24,7 @@ def venv_with_plugin(python: Path, folder: Path) -> Path:
     """Make a venv of `python`, install this repository into it as a user would, and answer its Python."""
     run(python, "-m", "venv", folder)
     inside = folder / "bin" / "python"
-    run(inside, "-m", "pip", "install", "--quiet", REPOSITORY, timeout=600)
+    run(inside, "-m", "pip", "install", "--quiet", f"{REPOSITORY}[uv]", timeout=600)
     return inside
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -17,7 +17,7 @@ NAME, VERSION, TAG = "hello_service", "1.0.0", "1.0.0"
 # What a developer's shell, Hatch or pytest set must not reach the build.
 FOREIGN = re.compile(
     r"HATCH_.*|XDG_.*|PYTEST_.*|COV_.*|PYTHON(PATH|HASHSEED|UTF8|COERCECLOCALE|VERBOSE)|TZ|LC_.*|LANG(UAGE)?"
-    r"|VIRTUAL_ENV|SOURCE_DATE_EPOCH|BASE_IMAGE|FORCE_COLOR|CLICOLOR_FORCE|DOCKER_(AUTH_)?CONFIG|REGISTRY_AUTH_FILE"
+    r"|VIRTUAL_ENV|SOURCE_DATE_EPOCH|BASE_IMAGE|FORCE_COLOR|CLICOLOR_FORCE|DOCKER_(AUTH_)?CONFIG|REGISTRY_AUTH_FILE|GITHUB_OUTPUT"
 )
 
 
@@ -48,6 +48,14 @@ def set_table(project: Path, table: str) -> None:
     project_file.write_text(f"{''.join(others)}\n[tool.hatch.build.targets.oci]\n{table}")
 
 
+def set_platforms(project: Path, *platforms: str) -> None:
+    """Let a copy of the example be built for `platforms`."""
+    project_file = project / "pyproject.toml"
+    text, count = re.subn(r"(?m)^platforms = .*$", f"platforms = {list(platforms)}", project_file.read_text())
+    assert count == 1
+    project_file.write_text(text)
+
+
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """Answer an environment with a home, caches and temporary files of its own, and with `variables`."""
     temporary = home / "tmp"
@@ -68,15 +76,25 @@ def hatchling_build(
     *,
     python: Path | None = None,
     output: str = "dist",
+    forms: Sequence[str] = (),
     umask: int = -1,
     expect: int = 0,
 ) -> Finished:
-    """Build with `PYTHON -m hatchling`, by default this Python, which must have the plugin."""
+    """Build with `PYTHON -m hatchling`, by default this Python, which must have the plugin; `forms` are asked for."""
     if python is None:
         _require_plugin()
         # Coverage, where it is measured, goes to the repository and not into the project.
         env = {"COVERAGE_FILE": str(REPOSITORY / ".coverage"), **env}
-    command = (python or sys.executable, "-m", "hatchling", "build", "-t", "oci", "-d", output)
+    command = (
+        python or sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "-t",
+        ":".join(["oci", *filter(None, [",".join(forms)])]),
+        "-d",
+        output,
+    )
     return run(*command, cwd=project, env=env, umask=umask, expect=expect)
 
 

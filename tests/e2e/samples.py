@@ -18,6 +18,7 @@ TAG = "1.0"
 TABLE = """
 base-image = "{env:BASE_IMAGE}"
 wheel = false
+lock = false
 copy = [{ from = "static", to = "/srv/static" }]
 entrypoint = ["/bin/true"]
 """

@@ -10,7 +10,7 @@ from .images import read_image
 from .projects import environment, hatchling_build, layout_of
 from .registries import resolve, serve
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("package_index")]
 
 
 @pytest.mark.parametrize("form", sorted(bases.FORMS))

@@ -40,6 +40,7 @@ def test_the_record_tells_of_the_image(project: Path, env: dict[str, str], regis
     assert [layer["diff-id"] for layer in platform["layers"]] == image.config["rootfs"]["diff_ids"]
     assert record["base"]["reference"] == registry.base("oci")
     assert record["base"]["digest"] == resolve(registry.address, bases.PYTHON, bases.FORMS["oci"])["digest"]
+    assert record["lock"] == "requirements.txt"
     assert platform["wheel"]["filename"] == "hello_service-1.0.0-py3-none-any.whl"
 
 

@@ -1,4 +1,7 @@
-"""The same sources on the same base are the same image, wherever and by whatever Python it is built."""
+"""The same sources and lock on the same base are the same image, wherever and by whatever Python it is built.
+
+Each build has a cache of its own, so that each makes every layer, those of the dependencies too.
+"""
 
 import os
 import shutil
@@ -14,7 +17,7 @@ from .images import read_image
 from .interpreters import find_python, venv_with_plugin
 from .projects import NAME, VERSION, copy_example, environment, hatchling_build
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("package_index")]
 
 MINORS = ("3.11", "3.12", "3.13", "3.14")
 

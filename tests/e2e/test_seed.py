@@ -16,6 +16,7 @@ pytestmark = pytest.mark.e2e
 TABLE = """
 base-image = "{env:BASE_IMAGE}"
 wheel = false
+lock = false
 copy = [{ from = "static", to = "/app/wwwroot" }]
 entrypoint = ["dotnet", "/app/service.dll"]
 cmd = "--urls 'http://+:8080'"

@@ -35,7 +35,7 @@ class _Signer(NamedTuple):
 
 @dataclass
 class TokenService:
-    """Who may pull what, and what was asked and given.
+    """Who may pull what, and push what, and what was asked and given.
 
     `lifetime` is for how many seconds the registry really takes a token, `claimed` what `expires_in` says of it.
     """
@@ -43,6 +43,7 @@ class TokenService:
     passwords: Mapping[str, str]
     readable: Mapping[str, Collection[str]]
     identity_tokens: Mapping[str, str] = field(default_factory=dict)
+    writable: Mapping[str, Collection[str]] = field(default_factory=dict)
     lifetime: float = 300
     claimed: int | None = 300
     realm: str = ""
@@ -89,10 +90,11 @@ class TokenService:
     def _allow(self, user: str, scope: str) -> dict[str, object] | None:
         kind, _, rest = scope.partition(":")
         name, _, actions = rest.rpartition(":")
-        readable = {*self.readable.get(user, ()), *self.readable.get(ANONYMOUS, ())}
-        if kind != "repository" or name not in readable or "pull" not in actions.split(","):
-            return None
-        return {"type": kind, "name": name, "actions": ["pull"]}
+        writable = self.writable.get(user, ())
+        readable = {*writable, *self.readable.get(user, ()), *self.readable.get(ANONYMOUS, ())}
+        places = {"pull": readable, "push": writable}
+        allowed = [action for action in actions.split(",") if name in places.get(action, ())]
+        return {"type": kind, "name": name, "actions": allowed} if kind == "repository" and allowed else None
 
     def _sign(self, user: str, access: list[dict[str, object]]) -> str:
         now = time.time()

@@ -28,7 +28,7 @@ from tests.personas.world import PROXY, Proxy, Seen, inhabited
 # What a developer's machine may have set and a test must not depend on.
 _UNSET = [
     *("HATCH_OCI_REGISTRY", "HATCH_OCI_USER", "HATCH_OCI_AUTH", "HATCH_OCI_OFFLINE"),
-    *("REGISTRY_AUTH_FILE", "DOCKER_AUTH_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "SSL_CERT_DIR"),
+    *("REGISTRY_AUTH_FILE", "DOCKER_AUTH_CONFIG", "XDG_CONFIG_HOME", "SSL_CERT_DIR"),
     *("ALL_PROXY", "NO_PROXY", "all_proxy", "no_proxy", "https_proxy", "http_proxy"),
 ]
 
@@ -146,6 +146,7 @@ def visited(persona: Persona, authority: trustme.CA, folder: Path, environment: 
             "HTTP_PROXY": world.url,
             "SSL_CERT_FILE": str(home / "ca.pem"),
             "HOME": str(home),
+            "XDG_RUNTIME_DIR": str(home / "run"),
             "DOCKER_CONFIG": str(home / "docker"),
             "HATCH_OCI_CACHE_DIR": str(home / "cache"),
         }

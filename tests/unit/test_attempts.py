@@ -93,6 +93,16 @@ def test_progress_gives_all_tries_back() -> None:
         assert not waits.attempts.are_over
 
 
+def test_progress_gives_no_time_back() -> None:
+    waits = Waits(Patience(first_wait=0.01, longest_wait=0.01, longest_retry_after=0.05, tries=2))
+    waits.fail(0.05)
+    waits.attempts.progressed()
+    waits.fail(0.03)
+    waits.attempts.progressed()
+    with pytest.raises(UnreachableError):
+        waits.fail(0.05)
+
+
 def test_a_server_says_how_long_to_wait_within_bounds() -> None:
     waits = Waits(Patience(first_wait=5, longest_wait=5, longest_retry_after=0.2, tries=9))
     assert 0.1 <= waits.fail(0.1) < 0.2 + 0.5

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from demo.registry import Registry, serve
 from hatch_oci.cli import main
 from tests.unit.bases import ARM64, index_of, manifest_of, served, small_image
 
-IMAGE = small_image(config={"Env": ["A=1"], "Labels": {"nasty": "\x1b[31m"}, "User": "me"})
+IMAGE = small_image(Env=["A=1"], Labels={"nasty": "\x1b[31m", "name": "é 漢 😀"}, User="me")
 
 
 @pytest.fixture
@@ -174,3 +177,35 @@ def test_a_file_that_cannot_be_used_is_named(
 def test_manifests_with_a_type_are_told_with_it(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", f"{registry.address}/app:1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["media-type"] == manifest_of(IMAGE.manifest).media_type
+
+
+def run(registry: Registry, shell: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """Run `shell`, in which `$INSPECT` tells of the image."""
+    inspect = f"{sys.executable} -m hatch_oci inspect {registry.address}/app:1"
+    environment = {**os.environ, "INSPECT": inspect, **variables}
+    return subprocess.run(["sh", "-c", shell], env=environment, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "utf-16"])
+def test_json_is_json_in_any_encoding(encoding: str, registry: Registry) -> None:
+    found = run(registry, "$INSPECT --json", PYTHONIOENCODING=encoding)
+    assert json.loads(found.stdout.decode(encoding))["config"]["Labels"]["name"] == "é 漢 😀"
+
+
+@pytest.mark.parametrize(
+    ("shell", "status", "output", "errors"),
+    [
+        ("$INSPECT -q >&-", 1, b"", b"Error: the standard output is closed\n"),
+        ("$INSPECT -q | true", 0, b"", b""),
+        ("$INSPECT -q >/dev/full", 1, b"", b"Error: cannot write to the standard output: No space left on device\n"),
+        ("$INSPECT 2>&- | head -c 9", 0, b"Reference", b""),
+        ("$INSPECT/nowhere -v 2>&-", 1, b"", b""),
+    ],
+)
+def test_what_cannot_be_printed_is_no_traceback(
+    shell: str, status: int, output: bytes, errors: bytes, registry: Registry
+) -> None:
+    if "/dev/full" in shell and not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    found = run(registry, shell)
+    assert (found.returncode, found.stdout, found.stderr) == (status, output, errors)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hatch_oci.registry.credentials import Lookup, find_credential
+from hatch_oci.registry.credentials import Lookup, auth_files, find_credential
 from tests.unit.programs import Programs, answering, knowing
 from tests.unit.test_credentials import HUB_KEY, encoded, login, user_of, write
 
@@ -67,6 +69,25 @@ def test_a_helper_that_fails_is_told_of_and_passed_over(tmp_path: Path, programs
         f"docker-credential-host failed with exit code 3 (credHelpers key r.example in {path})",
         f"docker-credential-absent-from-here is not installed (credsStore in {path})",
     )
+
+
+@pytest.mark.parametrize("server", ["https://index.docker.io/v1/", "docker.io"])
+def test_a_helper_may_know_docker_hub_by_its_url_or_its_name(server: str, tmp_path: Path, programs: Programs) -> None:
+    programs.helper("x", knowing(server, "ann", "x"))
+    path = write(tmp_path / "config.json", {"credsStore": "x"})
+    assert user_of(find_credential("docker.io", "library/python", {"REGISTRY_AUTH_FILE": str(path)})) == "ann"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Podman keeps its file elsewhere")
+def test_podmans_file_of_a_machine_without_sessions_is_looked_for() -> None:
+    path = Path(f"/run/containers/{os.getuid()}/auth.json")
+    assert path in auth_files({})
+    assert path not in auth_files({"XDG_RUNTIME_DIR": "/run/user/1"})
+
+
+def test_a_key_counts_in_whatever_case(tmp_path: Path) -> None:
+    path = write(tmp_path / "config.json", {"auths": {"R.Example/team": login("ann")}})
+    assert user_of(find_credential("r.example", "team/app", {"REGISTRY_AUTH_FILE": str(path)})) == "ann"
 
 
 def test_helpers_are_asked_for_docker_hub_by_its_old_url(tmp_path: Path, programs: Programs) -> None:

@@ -15,6 +15,7 @@ from hatch_oci.errors import ContentError, RegistryError
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.reference import Reference
+from hatch_oci.registry.options import Patience
 from hatch_oci.registry.pull import Repository as Remote
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
@@ -225,6 +226,63 @@ def test_a_server_that_says_nothing_is_left(registry: Registry, pull: Callable[[
     with pytest.raises(RegistryError, match=r"it sends nothing any more, or too little$"):
         pull()
     assert time.monotonic() - start < 10
+
+
+def test_a_byte_now_and_then_does_not_go_on_for_ever(registry: Registry, pull: Callable[[], bytes]) -> None:
+    def answer(request: Handler) -> None:
+        start = wanted_start(request)
+        if len(registry.log) % 2:
+            cut(request, start + 1, start)
+        else:
+            request.reply(503, b"", {"Retry-After": "1"})
+
+    registry.answers["GET", PATH] = answer
+    with pytest.raises(RegistryError):
+        pull()
+    assert len(registry.log) < 30
+
+
+@pytest.mark.parametrize("end", [b"", b"0\r\n"])
+def test_a_blob_that_came_whole_needs_no_end(end: bytes, registry: Registry) -> None:
+    def answer(request: Handler) -> None:
+        request.close_connection = True
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(b"%x\r\n%b\r\n%b" % (SIZE, BLOB, end))
+        request.connection.recv(1)
+
+    registry.answers["GET", PATH] = answer
+    # No second try is spent on it.
+    with closing(Transport(patience=Patience(stall=0.3, answer=5, tries=1))) as transport:
+        remote = Remote(transport, Reference.parse(f"{registry.address}/app:1"))
+        assert b"".join(remote.blob(DESCRIPTOR)) == BLOB
+
+
+def test_a_wait_for_a_token_is_none_of_the_blobs_time(registry: Registry, store: BlobStore) -> None:
+    def answer(request: Handler) -> None:
+        if request.headers.get("Authorization"):
+            request.answer()
+        else:
+            realm = f"http://{registry.address}/token"
+            request.reply(401, b"", {"WWW-Authenticate": f'Bearer realm="{realm}"'})
+
+    def busy(request: Handler) -> None:
+        first = registry.log.count(("GET", request.path)) == 1
+        request.reply(429 if first else 200, b'{"token": "t"}', {"Retry-After": "1"} if first else {})
+
+    registry.answers["GET", PATH] = answer
+    registry.answers["GET", "/token"] = busy
+    patience = Patience(stall=0.5, answer=0.8, longest_retry_after=5)
+    with closing(Transport(patience=patience)) as transport:
+        remote = Remote(transport, Reference.parse(f"{registry.address}/app:1"))
+        assert store.put(remote.blob(DESCRIPTOR), DESCRIPTOR.digest, SIZE).size == SIZE
+
+
+def test_the_page_of_an_error_does_not_hide_it(registry: Registry, pull: Callable[[], bytes]) -> None:
+    registry.answers["GET", PATH] = lambda request: request.reply(404, b"<html>" + b"x" * 100_000)
+    with pytest.raises(RegistryError, match=f"^{registry.address} has no blob {NAME}$"):
+        pull()
 
 
 def test_a_body_that_goes_on_is_refused_at_the_next_byte(registry: Registry, store: BlobStore) -> None:

@@ -173,6 +173,15 @@ def test_a_registry_that_is_called_insecure_may_speak_plain_http(store: BlobStor
         assert told[0] == f"{registry.address} is asked by plain http, since insecure-registries lists it"
 
 
+def test_a_registry_is_the_same_in_whatever_case(registry: Registry, store: BlobStore, told: list[str]) -> None:
+    port = registry.address.partition(":")[2]
+    insecure = frozenset({f"LocalHost:{port}"})
+    base = pull(f"LOCALHOST:{port}/app:1", store, told, insecure_registries=insecure)
+    assert base.image_name == f"localhost:{port}/app:1"
+    assert told[0] == f"localhost:{port} is asked by plain http, since insecure-registries lists it"
+    assert pull(f"LOCALHOST:{port}/app:1", store, told).digest == base.digest
+
+
 def test_a_tag_that_did_not_move_is_not_pulled_again(registry: Registry, store: BlobStore, told: list[str]) -> None:
     pull(f"{registry.address}/app:1", store, told)
     registry.log.clear()

@@ -17,6 +17,7 @@ from hatch_oci.registry.network import (
     ForbiddenAddressError,
     Scope,
     UnknownHostError,
+    allowed,
     is_loopback,
     is_name,
     scope_of,
@@ -59,6 +60,8 @@ def server() -> Iterator[Registry]:
         ("100.64.0.1", NEVER),
         ("100.100.100.200", NEVER),
         ("100.127.255.255", NEVER),
+        ("192.0.0.192", NEVER),
+        ("192.0.0.9", NEVER),
         ("100.128.0.1", GLOBAL),
         ("100.63.255.255", GLOBAL),
         ("224.0.0.1", NEVER),
@@ -77,7 +80,10 @@ def test_an_address_has_a_scope(address: str, scope: Scope) -> None:
 def wrapped(address: str) -> list[str]:
     """Return the IPv6 addresses that lead to an IPv4 one: mapped, and by the gateways NAT64 and 6to4."""
     high, low = address_words(address)
-    return [f"::ffff:{address}", f"::ffff:{high}:{low}", f"64:ff9b::{high}:{low}", f"2002:{high}:{low}::1"]
+    return [
+        *(f"::ffff:{address}", f"::ffff:{high}:{low}", f"64:ff9b::{high}:{low}", f"64:ff9b:1::{high}:{low}"),
+        *(f"::ffff:0:{high}:{low}", f"2002:{high}:{low}::1"),
+    ]
 
 
 def address_words(address: str) -> tuple[str, str]:
@@ -99,6 +105,12 @@ def address_words(address: str) -> tuple[str, str]:
 )
 def test_an_address_in_another_counts_as_what_it_is(address: str, scope: Scope) -> None:
     assert {inner: scope_of(inner) for inner in wrapped(address)} == dict.fromkeys(wrapped(address), scope)
+
+
+def test_an_address_of_the_oldest_form_counts_as_what_it_is() -> None:
+    assert scope_of("::a9fe:a9fe") is NEVER
+    assert scope_of("::7f00:1") is LOOPBACK
+    assert scope_of("::808:808") is GLOBAL
 
 
 def test_a_gateway_of_the_own_network_leads_nowhere_public() -> None:
@@ -125,12 +137,27 @@ def test_each_address_has_one_scope(address: object) -> None:
         ("127.1.2.3", True, False),
         ("::1", True, False),
         ("::ffff:127.0.0.1", True, False),
+        ("LOCALHOST", True, True),
+        ("localhost.", True, True),
+        ("127.1", True, False),
+        ("127.0.0.1.", True, False),
+        ("0x7f000001", True, False),
+        ("2130706433", True, False),
+        ("2852039166", False, False),
         ("10.0.0.1", False, False),
         (METADATA, False, False),
     ],
 )
 def test_a_host_is_a_name_or_an_address_of_this_machine_or_another(host: str, own: bool, name: bool) -> None:
     assert (is_loopback(host), is_name(host)) == (own, name)
+
+
+def test_this_machines_names_lead_nowhere_else() -> None:
+    assert allowed("r.localhost", ["10.0.0.1", "127.0.0.1"], None) == ["127.0.0.1"]
+    assert allowed("r.example", ["10.0.0.1", "127.0.0.1"], None) == ["10.0.0.1", "127.0.0.1"]
+    message = r"^r.localhost leads to 10.0.0.1, where a registry has no business$"
+    with pytest.raises(ForbiddenAddressError, match=message):
+        allowed("r.localhost", ["10.0.0.1"], None)
 
 
 def test_scopes_are_in_order() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.registry import Handler, Registry, serve
+from demo.registry import Handler, Registry, Server, running, serve
 from hatch_oci.errors import RegistryError
 from hatch_oci.registry.network import Scope
 from hatch_oci.registry.proxies import find_proxy
@@ -49,7 +49,6 @@ def test_each_scheme_has_its_proxy(environ: dict[str, str], https: str | None, h
     [
         ("proxy.example:3128", "http://proxy.example:3128"),
         ("proxy.example", "http://proxy.example"),
-        ("https://proxy.example", "https://proxy.example"),
         ("HTTP://proxy.example:3128/", "HTTP://proxy.example:3128/"),
         ("http://ann:x@proxy.example:3128", "http://ann:x@proxy.example:3128"),
         ("[::1]:3128", "http://[::1]:3128"),
@@ -84,6 +83,15 @@ def test_what_is_no_url_of_an_http_proxy_is_refused_without_its_secrets(variable
     with pytest.raises(RegistryError) as caught:
         find_proxy("https", "r.example", 443, {variable: value})
     assert str(caught.value) == (f"{variable.upper()} must be the URL of an HTTP proxy, like http://proxy.example:3128")
+
+
+def test_a_proxy_that_is_asked_by_https_is_refused() -> None:
+    with pytest.raises(RegistryError) as caught:
+        find_proxy("https", "r.example", 443, {"HTTPS_PROXY": "https://ann:hidden@proxy.example"})
+    assert str(caught.value) == (
+        "HTTPS_PROXY must be the URL of an HTTP proxy, like http://proxy.example:3128; "
+        "one that is itself asked by https is not supported"
+    )
 
 
 def test_a_broken_proxy_matters_only_where_it_is_used() -> None:
@@ -199,10 +207,57 @@ def test_the_user_in_a_proxys_url_logs_in_there(user: str, proxy: Registry, monk
     assert get("http://r.example/v2/") == b"Basic " + base64.b64encode(plain.encode())
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "10.0.0.1", "[fd00::1]", "[::ffff:169.254.169.254]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("169.254.169.254", "10.0.0.1", "[fd00::1]", "[::ffff:169.254.169.254]", "169.254.169.254."),
+        *("2852039166", "0xa9fea9fe", "169.254.43518"),
+    ],
+)
 def test_a_proxy_is_not_asked_for_addresses_that_are_forbidden(host: str, proxy: Registry) -> None:
     with pytest.raises(RegistryError, match="is an address where a registry has no business"):
         get(f"http://{host}/", Scope.GLOBAL)
     assert proxy.log == []
     assert get("http://203.0.114.1/", Scope.GLOBAL) == b""
     assert get("http://10.0.0.1/", Scope.PRIVATE) == b""
+
+
+@pytest.mark.parametrize("host", ["LOCALHOST", "127.1", "0x7f000001"])
+def test_a_proxy_is_not_asked_for_this_machine_by_any_name(host: str, proxy: Registry) -> None:
+    with serve({}) as server:
+        port = server.address.partition(":")[2]
+        with pytest.raises(RegistryError, match="where a registry has no business"):
+            get(f"http://{host}:{port}/v2/", Scope.PRIVATE)
+        assert get(f"http://{host}:{port}/v2/", Scope.LOOPBACK) == b"{}"
+    assert proxy.log == []
+
+
+def tunnel(status: int, monkeypatch: pytest.MonkeyPatch) -> tuple[str, int]:
+    """Return the message about a proxy that answers so to CONNECT, and how often it was asked."""
+
+    class Refusing(Handler):
+        def do_CONNECT(self) -> None:  # noqa: N802
+            self.server.registry.log.append((self.command, self.path))
+            self.reply(status, b"hidden")
+
+    with Server({}, {}) as server:
+        server.RequestHandlerClass = Refusing
+        with running(server), closing(Transport(patience=QUICK)) as transport:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://ann:hidden@{server.registry.address}")
+            with pytest.raises(RegistryError) as caught:
+                transport.fetch(Request("GET", "https://r.example/v2/"), 1000)
+            return str(caught.value), len(server.registry.log)
+
+
+@pytest.mark.parametrize("status", [400, 403, 407])
+def test_a_proxy_that_refuses_is_asked_once(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tunnel(status, monkeypatch) == (
+        f"the proxy refuses to lead to https://r.example (HTTP {status}): check HTTPS_PROXY or ALL_PROXY",
+        1,
+    )
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503])
+def test_a_proxy_that_fails_for_now_is_asked_again(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = f"the proxy does not lead to https://r.example (HTTP {status})"
+    assert tunnel(status, monkeypatch) == (message, 5)

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from demo.registry import Handler, Registry
+from demo.registry import Handler, Registry, Server, running
 from hatch_oci.errors import RegistryError
 from hatch_oci.image.media_types import ACCEPT
 from hatch_oci.image.reference import Reference
@@ -77,7 +77,12 @@ def test_a_manifest_is_asked_for_in_all_its_forms(registry: Registry) -> None:
     ("status", "headers", "body", "message"),
     [
         (401, {"WWW-Authenticate": "Basic realm=x"}, b"", "{host} refuses app: tried without credentials: HTTP 401; "),
-        (401, {}, b"", "there are no credentials for it in any file. Log in with `docker login {host}`"),
+        (
+            401,
+            {},
+            b"",
+            "there are no credentials for it in any file. Check its name, log in with `docker login {host}`",
+        ),
         (
             401,
             {"WWW-Authenticate": 'Bearer realm="ftp://x/token?a=b"'},
@@ -116,3 +121,24 @@ def test_a_token_answer_that_is_none_is_one_line(registry: Registry) -> None:
     ):
         Repository(transport, Reference.parse(f"{registry.address}/app:1")).manifest("1")
     assert f"the token service http://{registry.address}/token" in str(caught.value)
+
+
+class Tunnel(Handler):
+    """A proxy behind which every host is a server without TLS."""
+
+    def do_CONNECT(self) -> None:  # noqa: N802
+        self.send_response(200)
+        self.end_headers()
+
+
+def test_a_registry_without_tls_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server({}, {}) as server:
+        server.RequestHandlerClass = Tunnel
+        with running(server), closing(Transport(patience=QUICK)) as transport:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://{server.registry.address}")
+            with pytest.raises(RegistryError) as caught:
+                Repository(transport, Reference.parse("reg.example:5000/app:1")).manifest("1")
+    assert str(caught.value) == (
+        "https://reg.example:5000 speaks plain http, not https: "
+        'if that is meant, set insecure-registries = ["reg.example:5000"]'
+    )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hatch_oci.errors import DocumentError, InvalidReference
 from hatch_oci.image.digest import Digest
-from hatch_oci.image.reference import Reference, is_repository, is_tag, split_host
+from hatch_oci.image.reference import Reference, endpoint, is_repository, is_tag, split_host
 from tests.unit.documents import SHA512
 
 PIN = "sha256:" + "ab" * 32
@@ -15,7 +15,7 @@ HINT = "write it like python:3.13-slim or ghcr.io/acme/app:1.0"
 PARTS = st.from_regex(r"[a-z0-9]{1,4}((\.|_|__|-{1,3})[a-z0-9]{1,4}){0,2}", fullmatch=True)
 TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,8}", fullmatch=True)
 HOSTS = st.sampled_from(
-    ["docker.io", "localhost", "localhost:5000", "ghcr.io", "R.example:65535", "[::1]", "[fe80::1]:80"]
+    ["docker.io", "localhost", "localhost:5000", "ghcr.io", "r.example:65535", "[::1]", "[fe80::1]:80"]
 )
 DIGESTS = st.binary().map(Digest.of) | st.just(SHA512)
 # What references are made of, in any order: much of it is nearly one.
@@ -31,6 +31,10 @@ PIECES = st.lists(st.sampled_from(["a", "B", "/", ":", "@", ".", "_", "-", "[", 
         ("docker.io/python", "docker.io/library/python:latest"),
         ("index.docker.io/python:3", "docker.io/library/python:3"),
         ("docker.io/library/python:3", "docker.io/library/python:3"),
+        ("registry-1.docker.io/library/python:3", "docker.io/library/python:3"),
+        ("Docker.IO/python", "docker.io/library/python:latest"),
+        ("R.Example:65535/app", "r.example:65535/app:latest"),
+        ("LOCALHOST/app", "localhost/app:latest"),
         ("ghcr.io/app", "ghcr.io/app:latest"),
         ("ghcr.io/acme/team/app:1.0", "ghcr.io/acme/team/app:1.0"),
         ("localhost/app:1", "localhost/app:1"),
@@ -95,6 +99,8 @@ def test_the_digest_is_asked_for_or_else_the_tag(text: str, target: str, tagged:
         "ghcr.io:/app",
         "ghcr.io:port/app",
         "ghcr.io:123456/app",
+        "ghcr.io:65536/app",
+        "ghcr.io:0/app",
         "[::1/app",
         "[evil.example]:1/app",
         "../../etc/passwd",
@@ -181,6 +187,19 @@ def test_a_repository_has_at_most_255_characters(length: int, fits: bool) -> Non
 )
 def test_the_host_is_told_from_the_rest(name: str, host: str, rest: str) -> None:
     assert split_host(name) == (host, rest)
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "port"),
+    [
+        ("r.example", "r.example", 443),
+        ("R.example:5000", "r.example", 5000),
+        ("[::1]", "::1", 443),
+        ("[::1]:5000", "::1", 5000),
+    ],
+)
+def test_a_host_has_a_name_and_a_port(host: str, name: str, port: int) -> None:
+    assert endpoint(host) == (name, port)
 
 
 @given(HOSTS, st.lists(PARTS, min_size=2, max_size=4), st.none() | TAGS, st.none() | DIGESTS)

@@ -51,6 +51,41 @@ def test_hosts_are_read() -> None:
     assert options.trusted_realms == {"filled.example"}
 
 
+def test_hosts_are_one_in_whatever_case_and_docker_hub_by_whatever_name() -> None:
+    mirrors = {"docker.io": ["a.example"], "index.docker.io": ["B.example/hub"], "Registry-1.docker.io": ["c.example"]}
+    options, mistakes = read(mirrors=mirrors, insecure_registries=["R.Example:5000"], trusted_realms=["T.example"])
+    assert mistakes == []
+    assert options.mirrors == {"docker.io": ("a.example", "b.example/hub", "c.example")}
+    assert options.insecure_registries == {"r.example:5000"}
+    assert options.trusted_realms == {"t.example"}
+
+
+def test_what_a_variable_leaves_empty_is_none() -> None:
+    options, mistakes = read(
+        mirrors={"docker.io": ["", "a.example"]}, insecure_registries=[""], trusted_realms=["", "t.example"]
+    )
+    assert mistakes == []
+    assert options == RegistryOptions(mirrors={"docker.io": ("a.example",)}, trusted_realms=frozenset({"t.example"}))
+
+
+@pytest.mark.parametrize(
+    ("listed", "host", "port"),
+    [
+        ("r.example", "r.example", 443),
+        ("r.example:443", "r.example", 443),
+        ("R.example:5000", "r.example", 5000),
+        ("r.example:5000", "R.example", 5000),
+        ("[::1]:5000", "::1", 5000),
+        ("[::1]", "::1", 443),
+    ],
+)
+def test_a_registry_is_insecure_at_its_port_alone(listed: str, host: str, port: int) -> None:
+    options = RegistryOptions(insecure_registries=frozenset({listed}))
+    assert options.is_insecure(host, port)
+    assert not options.is_insecure(host, 80)
+    assert not options.is_insecure("other.example", port)
+
+
 @pytest.mark.parametrize(
     "mirror",
     [
@@ -65,7 +100,6 @@ def test_hosts_are_read() -> None:
         "mirror_example",
         "mirror.example.com:port",
         "mirror.example.com\n",
-        "",
     ],
 )
 def test_a_mirror_that_is_no_host_with_a_path_is_a_mistake(mirror: str) -> None:
@@ -80,9 +114,7 @@ def test_mirrors_of_what_is_no_registry_are_a_mistake(registry: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["insecure-registries", "trusted-realms"])
-@pytest.mark.parametrize(
-    "host", ["http://r.example", "r.example/", "r.example/v2", "*.example", "::1", "r.example:", ""]
-)
+@pytest.mark.parametrize("host", ["http://r.example", "r.example/", "r.example/v2", "*.example", "::1", "r.example:"])
 def test_what_is_no_host_is_a_mistake(key: str, host: str) -> None:
     _, mistakes = read(**{key: ["fine.example", host]})
     assert mistakes == [f"Element #2 of field `tool.x.{key}` {HOST}: {host!r}"]

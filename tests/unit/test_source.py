@@ -78,8 +78,8 @@ def test_an_index_in_a_layout_gives_the_platforms_image(tmp_path: Path, store: B
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("oci:base", "oci:base holds several images; it has: one, two. Write base-image = 'oci:PATH:TAG'"),
-        ("oci:base:three", "oci:base:three has no image 'three'; it has: one, two. Write"),
+        ("oci:base", "oci:base holds several images; it has: one, two. Name one, as in oci:PATH:TAG"),
+        ("oci:base:three", "oci:base:three has no image 'three'; it has: one, two. Name one"),
         ("oci:nothing", "oci:nothing is not an OCI image layout: "),
     ],
 )

@@ -101,6 +101,39 @@ def test_a_user_in_a_redirect_is_not_sent(server: Registry) -> None:
     assert seen == [""]
 
 
+@pytest.mark.parametrize("body", [b"", b"<a href=there>"])
+def test_a_connection_that_redirects_is_kept(body: bytes, server: Registry) -> None:
+    ports: list[int] = []
+
+    def answer(request: Handler) -> None:
+        ports.append(request.client_address[1])
+        request.reply(307, body, {"Location": f"http://{other.address}/v2/"})
+
+    server.answers["GET", "/x"] = answer
+    with serve({}) as other, closing(Transport(patience=QUICK)) as transport:
+        for _ in range(3):
+            with transport.open(Request("GET", f"http://{server.address}/x")) as got:
+                assert got.read(10) == b"{}"
+    assert len(set(ports)) == 1
+    assert len(ports) == 3
+
+
+def test_a_redirect_whose_body_does_not_come_is_followed(server: Registry) -> None:
+    def answer(request: Handler) -> None:
+        request.reply(307, b"", {"Location": "/v2/", "Content-Length": "9"})
+        request.connection.recv(1)
+
+    server.answers["GET", "/x"] = answer
+    assert get(f"http://{server.address}/x") == (200, b"{}")
+
+
+@pytest.mark.parametrize("size", [2000, 1_000_000])
+def test_of_an_error_just_the_beginning_is_read(size: int, server: Registry) -> None:
+    server.answers["GET", "/x"] = lambda request: request.reply(404, b"x" * size)
+    status, body = get(f"http://{server.address}/x")
+    assert (status, len(body)) == (404, min(size, 64 * 1024))
+
+
 def test_a_host_is_sent_as_the_redirect_writes_it(server: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
