@@ -17,7 +17,7 @@ _NOT_ITS_OWN = ("site-packages", "dist-packages")
 def read_stdlib(base: Base, blobs: Sequence[StoredBlob], python: Python) -> Iterator[tuple[str, bytes]]:
     """Yield path (relative to the root) and content of each module that has no bytecode yet, in the order of the paths."""
     tree = read_tree([blob.path for blob in blobs], base.config.diff_ids)
-    prefix = posixpath.dirname(posixpath.dirname(python.executable))
+    prefix = posixpath.dirname(posixpath.dirname(python.executable)).rstrip("/")
     places = [f"{prefix}/{lib}/{python.binary_name}/" for lib in ("lib", "lib64")]
     folder = next((place for place in places if tree.find(f"{place}os.py")), places[0])
     left_out = tuple(f"{folder}{name}/" for name in _NOT_ITS_OWN)
