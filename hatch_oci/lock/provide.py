@@ -73,6 +73,10 @@ def provide(
     lock = read_lock(path, root, needs.wanted, f"{major}.{minor}", store, offline=offline)
     chosen = select(lock, target, needs.name, choices.excluded, choices.sdists)
     dependencies = gather(chosen.pinned, lock, store, transport)
+    for member in chosen.members:
+        if not (lock.folder / member.path).is_dir():
+            message = f"{lock.name} wants {member.name} from the folder {member.path}, which is not there"
+            raise LockError(message)
     members = [build_member(lock.folder / member.path) for member in chosen.members]
     _check_built([*dependencies, *members], target)
     needed = [("the project", one) for one in needs.requirements if active(one, target.environment)]

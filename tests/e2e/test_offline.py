@@ -38,7 +38,6 @@ def test_a_tag_must_be_asked_for(project: Path, registry_storage: Path, tmp_path
     assert read_image(layout_of(project)) == first
 
 
-@pytest.mark.xfail(reason="what uv made of a lock is remembered for one folder only", strict=True)
 def test_a_clone_elsewhere_is_built_from_the_cache_alone(registry_storage: Path, tmp_path: Path) -> None:
     """A pipeline keeps our cache, and checks its sources out to wherever it likes; uv's own cache may be gone."""
     with serve(registry_storage, tmp_path / "registry") as address:

@@ -181,7 +181,6 @@ def test_a_package_without_a_release(source: Mapping[str, Any], told: str, proje
     assert told in line
 
 
-@pytest.mark.xfail(reason="only uv's words are told, which name neither package nor lock", strict=True)
 def test_a_folder_that_is_not_there(project: Path, env: dict[str, str]) -> None:
     """A folder may belong to the workspace, if it is there."""
     _write_pylock(project, {"name": "demo", "directory": {"path": "../other"}})
