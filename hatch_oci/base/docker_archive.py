@@ -77,7 +77,7 @@ def _choose(images: list[_Saved], name: str, reference: str | None) -> _Saved:
     if len(chosen) != 1:
         names = sorted({printable(text) for image in images for text in image.names or ("(no name)",)})
         asked = f"has no image {reference!r}" if reference else "holds several images" if images else "holds no image"
-        advice = "Write base-image = 'docker-archive:PATH:REFERENCE'"
+        advice = "Name one, as in docker-archive:PATH:REFERENCE"
         message = f"{name} {asked}; it has: {', '.join(names) or 'none'}. {advice}"
         raise BaseError(message)
     (image,) = chosen.values()

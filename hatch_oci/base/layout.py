@@ -56,7 +56,7 @@ def open_layout(files: Files, name: str, tag: str | None) -> Source:
         tags = sorted({printable(entry.annotations.get(REF_NAME, "(no tag)")) for entry in entries})
         asked = "holds several images" if tag is None else f"has no image {tag!r}"
         form = f"{name.partition(':')[0]}:PATH:TAG"
-        message = f"{name} {asked}; it has: {', '.join(tags) or 'none'}. Write base-image = {form!r}"
+        message = f"{name} {asked}; it has: {', '.join(tags) or 'none'}. Name one, as in {form}"
         raise BaseError(message)
     (entry,) = chosen.values()
     return Source(name, None, layout.top(entry), layout.read, layout.read)

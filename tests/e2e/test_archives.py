@@ -25,6 +25,7 @@ NAMES = [f"{REPOSITORY}:{tag}" for tag in (TAG, "latest")]
 TABLE = """
 base-image = "{env:BASE_IMAGE}"
 wheel = false
+lock = false
 copy = [{ from = "static", to = "/srv/static" }]
 """
 TAGGED = f'{TABLE}\nrepository = "{REPOSITORY}"\ntags = ["{{version}}", "latest"]\n'

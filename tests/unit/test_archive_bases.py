@@ -83,8 +83,7 @@ def test_tag_and_platform_choose_in_an_oci_archive(tmp_path: Path, store: BlobSt
     assert str(found.digest) == digest(arm.manifest)
     assert str(resolve_with("oci-archive:base.tar:other", store, tmp_path).digest) == digest(other.manifest)
     assert refusal("oci-archive:base.tar:third", tmp_path, store) == (
-        "oci-archive:base.tar:third has no image 'third'; it has: both, other. "
-        "Write base-image = 'oci-archive:PATH:TAG'"
+        "oci-archive:base.tar:third has no image 'third'; it has: both, other. Name one, as in oci-archive:PATH:TAG"
     )
 
 
@@ -174,7 +173,7 @@ def test_a_name_chooses_among_the_images_of_a_docker_archive(
 
 def test_what_a_docker_archive_lacks_is_said(tmp_path: Path, store: BlobStore) -> None:
     docker_archive(tmp_path, saved(small_image("one"), ["app:1", "app:\x1b"], "one-"), saved(small_image("two"), None))
-    advice = "it has: (no name), app:1, app:?. Write base-image = 'docker-archive:PATH:REFERENCE'"
+    advice = "it has: (no name), app:1, app:?. Name one, as in docker-archive:PATH:REFERENCE"
     assert refusal("docker-archive:base.tar", tmp_path, store) == (
         f"docker-archive:base.tar holds several images; {advice}"
     )

@@ -240,6 +240,16 @@ def test_a_docker_archive_of_several_platforms_is_refused_before_anything_is_don
     ]
 
 
+@pytest.mark.parametrize("form", ["oci-archive", "docker-archive"])
+def test_an_archive_is_never_sparse(
+    form: str, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HATCH_OCI_SPARSE", "1")
+    assert fails(builder_of(project, f'{STATIC}\nversions = ["{form}"]'), capsys) == [
+        "an archive holds all layers: build it without HATCH_OCI_SPARSE"
+    ]
+
+
 def test_source_date_epoch_dates_the_image_and_changes_no_layer(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = 'base-image = "scratch"\nwheel = false\ncopy = [{from = "static", to = "/srv"}]'
     first, _ = read(build(builder_of(project, table)))
