@@ -163,8 +163,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             return Provided(), None
         python = contents.python
         if python is None:
-            advice = "; lock = false leaves the dependencies out" if settings.wheel is False else ""
-            raise BaseError(contents.problem + advice)
+            raise BaseError(contents.problem)
         if chosen.bytecode:
             check_compiler(python.minor, python.free_threaded)
         target = Target(python, platform)

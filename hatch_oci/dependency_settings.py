@@ -56,7 +56,8 @@ def read_dependency_settings(table: Table) -> DependencySettings:
 
 
 def _read_lock(table: Table) -> str | None:
-    value = table.values.get("lock", "auto")
+    # Without the project's wheel, what that needs goes in only if it is asked for.
+    value = table.values.get("lock", table.values.get("wheel") is not False and "auto")
     if value is False:
         return None
     if not isinstance(value, str):

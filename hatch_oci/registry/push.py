@@ -72,10 +72,12 @@ class Destination:
         reply = self._session.fetch("PUT", f"/manifests/{reference}", headers, MAX_ERROR, Content.of(raw))
         if reply.status == _CREATED:
             return
-        problem = self._session.problem(reply, f"the manifest {self.host}/{self.repository}:{reference}")
+        joint = "@" if ":" in reference else ":"
+        name = f"{self.host}/{self.repository}{joint}{reference}"
         if reply.status in (400, 404) and b"BLOB_UNKNOWN" in reply.body:
-            raise MissingBlobsError(str(problem))
-        raise problem
+            message = f"{self.host} does not take {name}: it lacks a blob that the manifest names"
+            raise MissingBlobsError(message)
+        raise self._session.problem(reply, f"the manifest of {name}")
 
     def _begin(self, digest: Digest, source: str | None) -> str | None:
         """Begin an upload; return where to send it, None where the blob was mounted instead."""
