@@ -207,6 +207,7 @@ TWO_PLATFORMS = """
 base-image = "scratch"
 platforms = ["linux/amd64", "linux/arm64"]
 wheel = false
+lock = false
 copy = [{ from = "static", to = "/srv/static" }]
 entrypoint = ["/srv/static/index.html"]
 """

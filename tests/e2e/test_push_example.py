@@ -34,7 +34,8 @@ def test_the_example_is_pushed_changed_and_pushed_again(
     manifest = read_image(layout).manifest
     own = [manifest["config"], *manifest["layers"][5:]]
     assert first["uploaded-bytes"] == sum(part["size"] for part in own)
-    assert tap.up < 64_000
+    # Requests and headers are little beside it, and nothing was sent twice.
+    assert tap.up < first["uploaded-bytes"] + 32_000
     assert pull(f"{to}:1.0.0", tmp_path / "pulled", env) == top_digest(layout)
 
     source = project / "hello_service" / "cli.py"

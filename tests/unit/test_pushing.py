@@ -11,7 +11,7 @@ import pytest
 
 from demo.base import Layer, digest, image
 from demo.registry import Handler, Repository
-from hatch_oci.errors import InvalidReference, OCIError
+from hatch_oci.errors import OCIError
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import AMD64, ARM64, layer, small_image
@@ -252,51 +252,6 @@ def test_no_tag_is_put_when_a_blob_fails(registry: Uploads, to: str, layout: Pat
     with pytest.raises(OCIError, match=f"HTTP 413 from {registry.address} about blob {name}.*too large"):
         push(layout, to, store)
     assert registry.methods("/manifests/") == []
-
-
-@pytest.mark.parametrize("name", ["hello", "hello-service"])
-def test_a_repository_without_a_registry_is_an_error_that_says_what_to_do(
-    name: str, registry: Uploads, tmp_path: Path, store: BlobStore
-) -> None:
-    layout = write_layout(tmp_path / "app.oci", [IMAGE], name=name)
-    with pytest.raises(InvalidReference) as caught:
-        push(layout, None, store)
-    assert str(caught.value) == f"'{name}' names no registry: set `repository`, or push --to REGISTRY/NAME"
-    with pytest.raises(InvalidReference, match=f"^'{name}' names no registry"):
-        push(layout, name, store)
-    assert registry.requests == []
-
-
-def test_an_image_that_does_not_say_where_it_belongs_is_an_error(layout: Path, store: BlobStore) -> None:
-    with pytest.raises(InvalidReference, match="--to"):
-        push(layout, None, store)
-
-
-@pytest.mark.parametrize("name", ["https://ghcr.io/acme/app", "ghcr.io/Acme/app", "ghcr.io/acme/app:1", "ghcr.io/a b"])
-def test_what_is_no_repository_is_an_error(name: str, layout: Path, store: BlobStore) -> None:
-    with pytest.raises(InvalidReference, match=r"^not a repository: .*; write it like ghcr.io/acme/app$"):
-        push(layout, name, store)
-
-
-@pytest.mark.parametrize("tag", ["", "a b", "../../other/manifests/1", "-x", "a" * 129, "1?x=y", "ü"])
-def test_what_is_no_tag_is_an_error_before_anything_is_sent(
-    tag: str, registry: Uploads, to: str, layout: Path, store: BlobStore
-) -> None:
-    with pytest.raises(InvalidReference, match="tag"):
-        push(layout, to, store, "1", tag)
-    assert registry.requests == []
-
-
-def test_the_image_goes_where_its_layout_says(registry: Uploads, tmp_path: Path, store: BlobStore) -> None:
-    to = f"{registry.address}/acme/app"
-    pushed = push(write_layout(tmp_path / "app.oci", [IMAGE], name=to, tags=["2.0", "2"]), None, store)
-    assert (pushed.repository, pushed.tags) == (to, ("2.0", "2"))
-    assert list(registry.repositories["acme/app"].manifests) == ["2.0", "2"]
-
-
-def test_an_image_without_tags_becomes_the_latest(registry: Uploads, to: str, tmp_path: Path, store: BlobStore) -> None:
-    push(write_layout(tmp_path / "app.oci", [IMAGE], tags=()), to, store)
-    assert list(registry.repositories["acme/app"].manifests) == ["latest"]
 
 
 def test_layers_that_may_not_be_passed_on_are_not_sent(
