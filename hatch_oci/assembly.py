@@ -11,6 +11,7 @@ from hatch_oci.errors import BaseError, WheelError
 from hatch_oci.image import annotation_keys as keys
 from hatch_oci.image.config import AddedLayer, ConfigEdit, ImageConfig, edit_config
 from hatch_oci.image.manifest import Manifest, make_manifest
+from hatch_oci.image.media_types import FAMILIES
 from hatch_oci.installation import Installation
 from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.venv import Venv
@@ -64,7 +65,19 @@ def assemble(
     )
     descriptors = [*base.layers, *(layer.descriptor for layer in layers)]
     annotations = {**described, **settings.annotations}
-    return config, make_manifest(config.descriptor, descriptors, annotations), annotations
+    manifest = make_manifest(config.descriptor, descriptors, annotations, FAMILIES[settings.format])
+    return config, manifest, annotations
+
+
+def check_format(base: Base, settings: Settings) -> None:
+    """Raise a `BaseError` where the base has a layer of a kind that the image's format has no type for."""
+    for layer in base.layers:
+        if layer.media_type not in FAMILIES[settings.format].layers:
+            message = (
+                f"the layer {layer.digest} of {base.name} is {layer.media_type}, which format = {settings.format!r} "
+                'cannot say: set format = "oci", or choose another base-image'
+            )
+            raise BaseError(message)
 
 
 def find_command(

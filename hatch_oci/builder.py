@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -19,12 +21,11 @@ from hatchling.builders.wheel import WheelBuilder
 from hatchling.plugin.exceptions import UnknownPluginError
 from hatchling.plugin.manager import PluginManager
 
-from hatch_oci.assembly import assemble
+from hatch_oci.assembly import assemble, check_format
 from hatch_oci.base.look import Contents, look_into, recall_contents
 from hatch_oci.base.resolve import Base, fetch_layers, resolve
 from hatch_oci.config import OCIConfig, describe, needs_of, uses_hatchling, wheel_builder
 from hatch_oci.errors import BaseError, OCIError, WheelError
-from hatch_oci.image.manifest import make_index
 from hatch_oci.image.platform import Platform
 from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import check_compiler
@@ -36,12 +37,13 @@ from hatch_oci.lock.build import add_file, build_wheel
 from hatch_oci.lock.dependencies import Dependency, check_clashes, depend_on
 from hatch_oci.lock.provide import Choices, Provided, provide
 from hatch_oci.lock.target import Target
-from hatch_oci.output.layout import write_layout
-from hatch_oci.output.place import Place
-from hatch_oci.output.record import write_record
+from hatch_oci.output.forms import DEFAULT, FORMS, Form
+from hatch_oci.output.image import Image
+from hatch_oci.output.place import LAYOUT, RECORD, Place
+from hatch_oci.output.record import Record, write_record
 from hatch_oci.output.swap import put_back
 from hatch_oci.packing import plan_layers
-from hatch_oci.platform_image import PlatformImage, check_starts, record_of, stdlib_layers
+from hatch_oci.platform_image import PlatformImage, check_starts, join, stdlib_layers
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter, format_size
 from hatch_oci.store.blobs import BlobStore, StoredBlob, cache_folder
@@ -58,8 +60,12 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         return OCIConfig
 
     def get_version_api(self) -> dict[str, Callable[..., str]]:
-        """Return the forms in which an image is written."""
-        return {"layout": self.build_layout}
+        """Return what builds the image, by the forms in which it is written."""
+        return {name: partial(self._build_form, form) for name, form in FORMS.items()}
+
+    def get_default_versions(self) -> list[str]:
+        """Return the form that is written where none is asked for."""
+        return [DEFAULT]
 
     def get_build_hooks(self, directory: str) -> dict[str, BuildHookInterface[OCIConfig]]:
         """Return the hooks to run: where there is a wheel, the project's run while that is built, and not twice."""
@@ -69,37 +75,38 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         return {name: hook for name, hook in hooks.items() if name in own or not with_wheel}
 
     def clean(self, directory: str, versions: list[str]) -> None:  # noqa: ARG002 - Hatch's interface
-        """Remove the layouts and records of this project, of whichever version, and nothing else."""
+        """Remove the images and records of this project, of whichever version, and nothing else."""
         for path in self._place(directory).results():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
-    def build_layout(self, directory: str, **_build_data: Any) -> str:
-        """Build the image as a layout in `directory`; return the layout's path."""
+    def _build_form(self, form: Form, directory: str, **_build_data: Any) -> str:
+        """Build the image and write it, in `form` and with its record, to `directory`; return its path."""
+        place = self._place(directory)
+        target = place.of(form.suffix)
         try:
-            return str(self._build(self._place(directory)))
+            put_back(place.of(LAYOUT))
+            settings = self.config.settings
+            form.check(settings.platforms, sparse=settings.sparse)
+            image, record = self._build(place)
+            form.write(target, form.files(image))
+            write_record(place.of(RECORD), record)
+            self.app.display_info(f"Image {settings.repository}:{settings.tags[0]} {record.top.digest}")
         except OCIError as error:
             self._give_up(str(error))
         except OSError as error:
             self._give_up(f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error))
-        return ""
+        return str(target)
 
-    def _build(self, place: Place) -> Path:
+    def _build(self, place: Place) -> tuple[Image, Record]:
+        """Make the images for all platforms, and what there is to say of them."""
         settings = self.config.settings
         reporter = self._reporter()
-        put_back(place.layout)
         with ExitStack() as stack:
             store = BlobStore(cache_folder())
             transport = stack.enter_context(closing(Transport(settings.registries, reporter)))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             made = [self._image(platform, place, folder, store, transport) for platform in settings.platforms]
-        index = make_index([(one.manifest, one.config.platform) for one in made], made[0].annotations)
-        top = index if len(made) > 1 else made[0].manifest
-        documents = [*(raw for one in made for raw in (one.manifest.raw, one.config.raw)), top.raw]
-        layers = {digest: path for one in made for digest, path in one.paths.items()}
-        write_layout(place.layout, top.descriptor, documents, layers, settings.repository, settings.tags)
-        write_record(place.record, record_of(made, top.descriptor, settings))
-        reporter.info(f"Image {settings.repository}:{settings.tags[0]} {top.digest}")
-        return place.layout
+        return join(made, settings)
 
     def _image(
         self, platform: Platform, place: Place, folder: Path, store: BlobStore, transport: Transport
@@ -107,6 +114,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         """Make the image for one platform, as blobs in the store."""
         settings, reporter, root = self.config.settings, transport.reporter, Path(self.root)
         base = resolve(settings.base_image, platform, root, store, transport)
+        check_format(base, settings)
         blobs, contents = self._look(base, store, reporter)
         _tell_of_base(base, contents, reporter)
         with ExitStack() as stack:
@@ -183,9 +191,10 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
 
     def _member(self, folder: Path, store: BlobStore, source: Path, *, offline: bool) -> Dependency:
         """Build the wheel of another package of the workspace: with hatchling at hand, with uv if it wants another."""
-        target = folder / "members" / source.name
-        if target.exists():
-            (path,) = target.glob("*.whl")
+        # Not by its name, which two folders may have.
+        target = folder / hashlib.sha256(os.fsencode(source.resolve())).hexdigest()
+        if built := list(target.glob("*.whl")):
+            path = built[0]
         elif uses_hatchling(source):
             path = self._build_wheel(WheelBuilder(str(source), app=self.app), target, f"the wheel of {source.name}")
         else:

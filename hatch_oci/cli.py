@@ -49,7 +49,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Tell what an image is, which Python it holds, and how it is reached. The keys about registries in "
         "the pyproject.toml of this folder hold here, too.",
     )
-    inspect_parser.add_argument("reference", help="like python:3.13-slim, ghcr.io/acme/app@sha256:…, or oci:PATH[:TAG]")
+    inspect_parser.add_argument(
+        "reference",
+        help="like python:3.13-slim, oci:PATH[:TAG], or all else that `base-image` may be",
+    )
     inspect_parser.add_argument("--platform", default="linux/amd64", help="which image of several (%(default)s)")
     inspect_parser.add_argument("--json", action="store_true", help="print JSON")
     inspect_parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
 from packaging.dependency_groups import resolve_dependency_groups
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from hatch_oci.errors import ConfigError
 from hatch_oci.image import annotation_keys as keys
@@ -53,7 +54,8 @@ def uses_hatchling(root: Path) -> bool:
         document = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(document.get("build-system", {}).get("build-backend") == "hatchling.build")
+    build_system = document.get("build-system")
+    return isinstance(build_system, dict) and build_system.get("build-backend") == "hatchling.build"
 
 
 class OCIConfig(BuilderConfig):
@@ -119,11 +121,29 @@ def needs_of(metadata: ProjectMetadata[Any], wanted: Wanted) -> Needs:
     if wanted.groups:
         try:
             texts += resolve_dependency_groups(metadata.config.get("dependency-groups", {}), *wanted.groups)
-        except (LookupError, ValueError, TypeError) as error:
-            mistakes.append(f"Field `tool.hatch.build.targets.oci.dependency-groups`: {error}")
+        except (LookupError, ValueError, TypeError, AttributeError, ExceptionGroup) as error:
+            causes = error.exceptions if isinstance(error, ExceptionGroup) else [error]
+            reason = "; ".join(" ".join(str(cause).split()) for cause in causes)
+            mistakes.append(f"Field `tool.hatch.build.targets.oci.dependency-groups`: {reason}")
     if mistakes:
         raise ConfigError(mistakes)
-    return Needs(canonicalize_name(core.raw_name), tuple(map(Requirement, texts)), wanted)
+    name = canonicalize_name(core.raw_name)
+    return Needs(name, tuple(_without_itself(map(Requirement, texts), name, extras)), wanted)
+
+
+def _without_itself(
+    requirements: Iterable[Requirement], name: NormalizedName, extras: Mapping[NormalizedName, list[str]]
+) -> Iterator[Requirement]:
+    """Yield requirements; for the project itself, with extras of its own, those extras' requirements."""
+    pending = list(requirements)
+    seen: set[str] = set()
+    for requirement in pending:
+        if canonicalize_name(requirement.name) != name:
+            yield requirement
+        elif str(requirement) not in seen:
+            seen.add(str(requirement))
+            wanted = (extras.get(canonicalize_name(extra), []) for extra in sorted(requirement.extras))
+            pending += [Requirement(text) for texts in wanted for text in texts]
 
 
 def _timestamp() -> int | None:

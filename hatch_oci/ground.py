@@ -39,6 +39,10 @@ class Ground:
         """Return what one of our layers has where `path` leads, None where there is nothing of ours."""
         return self._laid.get(self.real_path(path), (None,))[0]
 
+    def has_part(self, *names: str) -> bool:
+        """Tell whether one of our files, or a folder of it, has one of these names."""
+        return any(part in names for path in self._laid for part in path.split("/"))
+
     def has(self, path: str) -> bool:
         """Tell whether `path` leads to a file."""
         return self._is_file(self.real_path(path))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hatch_oci.base.look import Contents, look_into
+from hatch_oci.base.open import open_source
 from hatch_oci.base.resolve import Base, fetch_layers, platforms_of, resolve_source
-from hatch_oci.base.source import open_source
 from hatch_oci.errors import BaseError
 from hatch_oci.image.document import printable
 from hatch_oci.image.platform import Platform

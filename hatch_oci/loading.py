@@ -19,12 +19,12 @@ def load_archive(pieces: Iterable[bytes], engine: str | None) -> str:
 
     An `OutputError` with the engine's own words where it does not take it.
     """
-    program = next((found for name in ([engine] if engine else ENGINES) if (found := shutil.which(name))), None)
-    if program is None:
+    name = next((name for name in ([engine] if engine else ENGINES) if shutil.which(name)), None)
+    if name is None:
         message = f"{engine or ' or '.join(ENGINES)} is not installed"
         raise OutputError(message)
-    process = subprocess.Popen(  # noqa: S603 - an engine, without a shell
-        [program, "load"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    process = subprocess.Popen(  # noqa: S603 - an engine that the user has, without a shell
+        [name, "load"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     with process:
         # An engine that refuses goes away before the end.
@@ -34,6 +34,6 @@ def load_archive(pieces: Iterable[bytes], engine: str | None) -> str:
         said = cast(BinaryIO, process.stderr).read(64 * 1024).decode("utf-8", "replace")
     if process.returncode:
         words = " ".join(said.split()).removeprefix("Error: ")
-        message = f"{program} load fails: {printable(words, 400) or f'exit code {process.returncode}'}"
+        message = f"{name} load fails: {printable(words, 400) or f'exit code {process.returncode}'}"
         raise OutputError(message)
-    return program
+    return name

@@ -82,7 +82,7 @@ def _planned(
         summary = f"files {copy.target.rstrip('/') or '/'}"
         entries = copy_entries(copy, root, left_out)
         if installation:
-            _check_apart(summary, entries, installation)
+            _check_apart(summary, entries, installation, ground)
         yield _fresh(summary, entries, ground, compression)
     if installation and installation.app:
         wheel = installation.app
@@ -139,16 +139,18 @@ def _at_real_path(venv: Venv, ground: Ground) -> Venv:
     return replace(venv, prefix=f"/{ground.real_path(venv.prefix)}")
 
 
-def _check_apart(summary: str, entries: Sequence[Entry], installation: Installation) -> None:
+def _check_apart(summary: str, entries: Sequence[Entry], installation: Installation, ground: Ground) -> None:
     """Refuse copied files among those of a dependency, whose layer is made without a look at other layers."""
     venv = installation.venv
     prefix = venv.prefix.strip("/")
     for entry in entries:
-        if entry.kind is Kind.FOLDER or not entry.path.startswith(f"{prefix}/"):
+        folder, _, name = entry.path.rpartition("/")
+        path = f"{ground.real_path(folder)}/{name}"
+        if entry.kind is Kind.FOLDER or not path.startswith(f"{prefix}/"):
             continue
-        below = entry.path.removeprefix(f"{venv.site_packages}/").removeprefix(f"{prefix}/")
+        below = path.removeprefix(f"{venv.site_packages}/").removeprefix(f"{prefix}/")
         tops = {below.partition("/")[0], "/".join(below.split("/")[:2])}
         for one in installation.wheels:
             if not tops.isdisjoint(one.facts.tops):
-                message = f"{summary} would put /{entry.path} among the files of {one.filename}"
+                message = f"{summary} would put /{path} among the files of {one.filename}"
                 raise SourceError(message)

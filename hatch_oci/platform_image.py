@@ -6,20 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from hatch_oci.assembly import DEFAULT_PATH, find_command, find_env
 from hatch_oci.base.look import Contents
 from hatch_oci.base.resolve import Base
 from hatch_oci.base.stdlib import read_stdlib
 from hatch_oci.errors import RunError
 from hatch_oci.image.config import ImageConfig
-from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
-from hatch_oci.image.manifest import Manifest
+from hatch_oci.image.manifest import Manifest, make_index
+from hatch_oci.image.media_types import FAMILIES
 from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import bytecode_path, compile_bytecode, compiler
 from hatch_oci.layers.cache import cached_layer
 from hatch_oci.layers.entry import Entry, complete, file_entry
 from hatch_oci.layers.layer import Layer
+from hatch_oci.output.image import Image
 from hatch_oci.output.record import ImageRecord, LayerRecord, Record
 from hatch_oci.packing import Plan, PlannedLayer
 from hatch_oci.report import Reporter
@@ -71,21 +74,32 @@ class PlatformImage:
             return {}
         packages = {one.facts.key: one.facts.version for one in self.installation.wheels}
         app = self.installation.app
-        return packages | ({app.name: str(app.version)} if app else {})
+        return packages | ({canonicalize_name(app.name): str(app.version)} if app else {})
 
 
-def record_of(images: Sequence[PlatformImage], top: Descriptor, settings: Settings) -> Record:
-    """Return the record of a build."""
-    first = images[0]
-    return Record(
+def join(made: Sequence[PlatformImage], settings: Settings) -> tuple[Image, Record]:
+    """Return the image out of those for all platforms, under an index if there are several, and its record."""
+    first = made[0]
+    images = [(one.manifest, one.config.platform) for one in made]
+    index = make_index(images, first.annotations, FAMILIES[settings.format])
+    image = Image(
+        top=index if len(made) > 1 else first.manifest,
+        manifests=[one.manifest for one in made],
+        configs=[one.config.raw for one in made],
+        layers={digest: path for one in made for digest, path in one.paths.items()},
         repository=settings.repository,
         tags=settings.tags,
-        top=top,
-        images=[image.record for image in images],
+    )
+    record = Record(
+        repository=settings.repository,
+        tags=settings.tags,
+        top=image.top.descriptor,
+        images=[one.record for one in made],
         base_reference=first.base.name,
         base_digest=first.base.top_digest,
         lock=first.lock,
     )
+    return image, record
 
 
 def check_starts(plan: Plan, base: Base, settings: Settings, contents: Contents, reporter: Reporter) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from hatch_oci.base.python import Libc
 from hatch_oci.errors import RunError
@@ -20,7 +20,7 @@ _MUSL_NEED = re.compile(rb"\x00(?:libc\.musl-[a-z0-9_]+\.so\.1|ld-musl-[a-z0-9_]
 
 
 def check_runs(
-    command: Sequence[str],
+    command: tuple[str, ...],
     path: str,
     ground: Ground,
     installation: Installation | None,
@@ -38,14 +38,14 @@ def check_runs(
 
 
 def _check_command(
-    command: Sequence[str], path: str, ground: Ground, installation: Installation | None
+    command: tuple[str, ...], path: str, ground: Ground, installation: Installation | None
 ) -> Iterator[str]:
     program = command[0]
     folders = path.split(":")
     candidates = [program] if "/" in program else [f"{folder}/{program}" for folder in folders if folder]
     scripts = _scripts(installation) if installation else {}
     found = next((one for one in candidates if one in scripts or ground.has(one.strip("/"))), None)
-    if found is None and program.startswith("."):
+    if found is None and "/" in program and not program.startswith("/"):
         # Relative to the working folder, which a user may set anew.
         return
     if found is None:
@@ -60,8 +60,12 @@ def _check_command(
     if installation is None:
         return
     module = scripts.get(found, "")
-    if not module and posixpath.basename(found).startswith("python") and command[1:2] == ["-m"] and len(command) > 2:
+    if not module and posixpath.basename(found).startswith("python") and command[1:2] == ("-m",) and len(command) > 2:
         module = command[2]
+        top = module.partition(".")[0]
+        # In the working folder, or wherever PYTHONPATH leads, a copied one is found, too.
+        if ground.has_part(f"{top}.py") or (ground.has_part(top) and not _is_mine(top, installation)):
+            return
     if module and not _has_module(module, installation):
         yield f"entrypoint: {program} needs the module {module}, which is in no wheel that goes in"
 
@@ -73,8 +77,9 @@ def _interpreter(program: str, ground: Ground) -> str | None:
         return None
     head = next(iter(entry.content()), b"")[:_LONGEST_LINE]
     line = head.partition(b"\n")[0].decode("utf-8", "replace")
-    words = line.removeprefix("#!").split()
-    return words[0] if line.startswith("#!") and words else None
+    # As the kernel splits it: what an editor of another system left at the end belongs to the name.
+    words = line.removeprefix("#!").strip(" \t").replace("\t", " ").split(" ")
+    return words[0] or None if line.startswith("#!") else None
 
 
 def _scripts(installation: Installation) -> Mapping[str, str]:
@@ -87,6 +92,12 @@ def _scripts(installation: Installation) -> Mapping[str, str]:
             f"{folder}/{name}": module for name, (module, _) in {**app.gui_scripts, **app.console_scripts}.items()
         }
     return scripts
+
+
+def _is_mine(top: str, installation: Installation) -> bool:
+    """Tell whether a name at the top is that of a package of the project's wheel."""
+    app = installation.app
+    return app is not None and any(path.startswith(f"{top}/") for path in app.module_paths)
 
 
 def _has_module(module: str, installation: Installation) -> bool:

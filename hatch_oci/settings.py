@@ -22,6 +22,7 @@ from hatch_oci.values import (
     read_copy,
     read_created,
     read_env,
+    read_format,
     read_libc,
     read_platforms,
     read_ports,
@@ -60,13 +61,13 @@ _KEYS = [
     "stop-signal",
     "created",
     "compression",
+    "format",
     "python",
     "libc",
     *DEPENDENCY_KEYS,
     *REGISTRY_KEYS,
 ]
 _LATER_KEYS = [
-    "format",
     "sbom",
     "attestations",
 ]
@@ -121,6 +122,7 @@ class Settings:
     stop_signal: str | None
     created: str
     compression: str
+    format: str
     python: str | None
     libc: Libc | None
     dependencies: DependencySettings
@@ -170,6 +172,7 @@ def read_settings(table: Table, project: Project) -> Settings:
         stop_signal=read_stop_signal(table),
         created=read_created(table, project.timestamp),
         compression=table.choice("compression", COMPRESSIONS),
+        format=read_format(table),
         python=optional_path(table, "python"),
         libc=read_libc(table),
         dependencies=read_dependency_settings(table),

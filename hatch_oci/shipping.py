@@ -1,4 +1,4 @@
-"""The command that brings an image to where it runs: `push`."""
+"""The commands that bring an image to where it runs: `push` and `load`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 from hatch_oci.config import registry_options
+from hatch_oci.errors import OutputError
+from hatch_oci.loading import ENGINES, load_archive
+from hatch_oci.output.archive import archive_pieces
+from hatch_oci.output.docker import docker_files
 from hatch_oci.output.outcome import tell_pipelines
 from hatch_oci.output.reading import find_layout, read_layout
 from hatch_oci.pushing import Pushed, push_image
@@ -21,7 +25,7 @@ _LAYOUT = "an image layout; by default the one in dist"
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `push`; the parsed command has a `run` that takes the options and a reporter."""
+    """Add `push` and `load`; each parsed command has a `run` that takes the options and a reporter."""
     push = commands.add_parser(
         "push",
         help="push an image to a registry",
@@ -36,7 +40,15 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     push.add_argument("--digest-file", metavar="FILE", help="write the digest there, too")
     push.add_argument("--json", action="store_true", help="print JSON")
     push.set_defaults(run=_push)
-    for parser in (push,):
+    load = commands.add_parser(
+        "load",
+        help="load an image into a local engine",
+        description="Stream what `hatch build -t oci` wrote into `docker load` or `podman load`.",
+    )
+    load.add_argument("layout", nargs="?", type=Path, help=_LAYOUT)
+    load.add_argument("--engine", choices=ENGINES, help="by default the first that is installed")
+    load.set_defaults(run=_load)
+    for parser in (push, load):
         parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
         parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
 
@@ -49,6 +61,17 @@ def _push(options: argparse.Namespace, reporter: Reporter) -> None:
         pushed = push_image(image, options.to, options.tag, transport, BlobStore(cache_folder()))
     tell_pipelines(pushed.digest, pushed.references, options.digest_file)
     print(json.dumps(_to_json(pushed), indent=2) if options.json else "\n".join(pushed.references))
+
+
+def _load(options: argparse.Namespace, reporter: Reporter) -> None:
+    image = read_layout(options.layout or find_layout(Path.cwd() / "dist")).to_write()
+    if len(image.manifests) > 1:
+        message = "an engine on this machine runs one platform: build for that one alone, and load it"
+        raise OutputError(message)
+    engine = load_archive(archive_pieces(docker_files(image)), options.engine)
+    names = [f"{image.repository}:{tag}" for tag in image.tags]
+    reporter.info(f"Loaded into {engine}; run it with `{engine} run --rm {names[0]}`")
+    print("\n".join(names))
 
 
 def _build(root: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from hatch_oci.base.name import check_base_name
 from hatch_oci.base.python import Libc
 from hatch_oci.errors import DocumentError, InvalidReference, PlatformError
+from hatch_oci.image.media_types import FAMILIES
 from hatch_oci.image.platform import Platform
 from hatch_oci.image.reference import Reference, is_tag
 from hatch_oci.layers.folder import Copy
@@ -236,6 +237,14 @@ def read_created(table: Table, timestamp: int) -> str:
 
 def _rfc3339(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_format(table: Table) -> str:
+    """Return the name of the media types' family."""
+    name = table.choice("format", tuple(FAMILIES))
+    if table.values.get("annotations") and not FAMILIES[name].has_annotations:
+        table.wrong("annotations", f"cannot be there with format = {name!r}, whose manifests have none: set `labels`")
+    return name
 
 
 def read_libc(table: Table) -> Libc | None:

@@ -11,7 +11,7 @@ from hatch_oci.base.python import Python
 from hatch_oci.base.tree import Tree
 
 _INFO = re.compile(
-    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)-(?P<version>[^-]+?)(?:-py[\d.]+)?\.(?:dist|egg)-info"
+    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-(?P<version>[^-]+?)(?:-py[\d.]+)?\.(?:dist|egg)-info"
 )
 
 
@@ -31,10 +31,14 @@ def _folders(python: Python) -> list[str]:
     """Return where packages lie for an interpreter; Debian's own lie elsewhere than everybody's."""
     prefix = posixpath.dirname(posixpath.dirname(python.executable))
     library = python.binary_name
+    # What an administrator installs goes beside what the distribution does.
+    prefixes = ["/usr/local", prefix] if prefix == "/usr" else [prefix]
     return [
-        f"/usr/local/lib/{library}/dist-packages" if prefix == "/usr" else f"{prefix}/lib/{library}/dist-packages",
-        f"{prefix}/lib/{library}/site-packages",
-        f"{prefix}/lib64/{library}/site-packages",
+        *(
+            f"{one}/{lib}/{library}/{packages}"
+            for one in prefixes
+            for lib in ("lib", "lib64")
+            for packages in ("dist-packages", "site-packages")
+        ),
         f"{prefix}/lib/python3/dist-packages",
-        f"{prefix}/lib/{library}/dist-packages",
     ]

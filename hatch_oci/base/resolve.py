@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hatch_oci.base.source import Source, open_source
+from hatch_oci.base.open import open_source
+from hatch_oci.base.source import Source
 from hatch_oci.errors import BaseError, ContentError
 from hatch_oci.image import media_types
-from hatch_oci.image.config import ImageConfig, empty_config, read_config
+from hatch_oci.image.config import MAX_CONFIG, ImageConfig, empty_config, read_config
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, oci_layers, read_manifest
@@ -20,7 +21,6 @@ from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 from hatch_oci.store.intake import Arriving, take_in
 
-_MAX_CONFIG = 4 * 1024 * 1024
 _MAX_INDEX_DEPTH = 2
 _ATTESTATION = "vnd.docker.reference.type"
 
@@ -128,7 +128,7 @@ def _fetch_manifest(source: Source, descriptor: Descriptor, store: BlobStore) ->
 
 def _read_config(source: Source, manifest: Manifest, store: BlobStore) -> ImageConfig:
     where = f"the config of {source.name}"
-    raw = _small(manifest.config, source.read_blob, store, where, _MAX_CONFIG)
+    raw = _small(manifest.config, source.read_blob, store, where, MAX_CONFIG)
     return read_config(raw, where)
 
 

@@ -14,16 +14,12 @@ _MAX_SOURCE = 16 * 1024 * 1024
 _NOT_ITS_OWN = ("site-packages", "dist-packages")
 
 
-def stdlib_folder(python: Python) -> str:
-    """Return where the standard library lies, relative to the root."""
-    prefix = posixpath.dirname(posixpath.dirname(python.executable))
-    return f"{prefix}/lib/{python.binary_name}".strip("/")
-
-
 def read_stdlib(base: Base, blobs: Sequence[StoredBlob], python: Python) -> Iterator[tuple[str, bytes]]:
     """Yield path (relative to the root) and content of each module that has no bytecode yet, in the order of the paths."""
     tree = read_tree([blob.path for blob in blobs], base.config.diff_ids)
-    folder = f"/{stdlib_folder(python)}/"
+    prefix = posixpath.dirname(posixpath.dirname(python.executable)).rstrip("/")
+    places = [f"{prefix}/{lib}/{python.binary_name}/" for lib in ("lib", "lib64")]
+    folder = next((place for place in places if tree.find(f"{place}os.py")), places[0])
     left_out = tuple(f"{folder}{name}/" for name in _NOT_ITS_OWN)
     there = {path for path, entry in tree.walk() if entry.kind == "file" and path.startswith(folder)}
     paths = sorted(

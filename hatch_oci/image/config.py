@@ -13,6 +13,9 @@ from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import Node, encode_json, parse_json
 from hatch_oci.image.platform import Platform
 
+MAX_CONFIG = 4 * 1024 * 1024
+"""Bytes; what is read at most."""
+
 # What Docker writes and the image-spec does not know; it describes the container the base was committed from.
 _LEGACY = ("container", "container_config")
 # Go's nil reaches the JSON as null, which the image-spec allows for some of these keys only.

@@ -10,13 +10,14 @@ from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import Node, encode_json, parse_json, printable
+from hatch_oci.image.media_types import Family
 from hatch_oci.image.platform import Platform
 
 MAX_MANIFEST = 4 * 1024 * 1024
 """Bytes; what registries must accept at least, and what is read at most (distribution-spec)."""
 
 _MAX_ENTRIES = 256
-_MAX_LAYERS = 512
+MAX_LAYERS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def read_manifest(
     config = Descriptor.read(node.get("config"))
     if config.media_type not in media_types.CONFIGS:
         node.get("config").fail(f"not a container image: the config is a {printable(config.media_type)}")
-    return Manifest(raw, digest, media_type, config, _descriptors(node.get("layers"), _MAX_LAYERS))
+    return Manifest(raw, digest, media_type, config, _descriptors(node.get("layers"), MAX_LAYERS))
 
 
 def oci_layers(manifest: Manifest, where: str) -> tuple[Descriptor, ...]:
@@ -93,32 +94,43 @@ def oci_layers(manifest: Manifest, where: str) -> tuple[Descriptor, ...]:
     return tuple(layers)
 
 
-def make_manifest(config: Descriptor, layers: Sequence[Descriptor], annotations: Mapping[str, str]) -> Manifest:
-    """Return a new OCI manifest."""
+def make_manifest(
+    config: Descriptor, layers: Sequence[Descriptor], annotations: Mapping[str, str], family: Family = media_types.OCI
+) -> Manifest:
+    """Return a new manifest, in which the config and the layers, which have OCI's types, have those of `family`."""
+    config = replace(config, media_type=family.config)
+    layers = tuple(_in_family(layer, family) for layer in layers)
     document: dict[str, Any] = {
         "schemaVersion": 2,
-        "mediaType": media_types.OCI_MANIFEST,
+        "mediaType": family.manifest,
         "config": config.to_json(),
         "layers": [layer.to_json() for layer in layers],
     }
-    if annotations:
+    if annotations and family.has_annotations:
         document["annotations"] = dict(annotations)
     raw = encode_json(document)
-    return Manifest(raw, Digest.of(raw), media_types.OCI_MANIFEST, config, tuple(layers))
+    return Manifest(raw, Digest.of(raw), family.manifest, config, layers)
 
 
-def make_index(images: Sequence[tuple[Manifest, Platform]], annotations: Mapping[str, str]) -> Index:
-    """Return a new OCI index of images, each for its platform."""
+def make_index(
+    images: Sequence[tuple[Manifest, Platform]], annotations: Mapping[str, str], family: Family = media_types.OCI
+) -> Index:
+    """Return a new index of images, each for its platform."""
     entries = tuple(replace(manifest.descriptor, platform=platform) for manifest, platform in images)
     document: dict[str, Any] = {
         "schemaVersion": 2,
-        "mediaType": media_types.OCI_INDEX,
+        "mediaType": family.index,
         "manifests": [entry.to_json() for entry in entries],
     }
-    if annotations:
+    if annotations and family.has_annotations:
         document["annotations"] = dict(annotations)
     raw = encode_json(document)
-    return Index(raw, Digest.of(raw), media_types.OCI_INDEX, entries)
+    return Index(raw, Digest.of(raw), family.index, entries)
+
+
+def _in_family(layer: Descriptor, family: Family) -> Descriptor:
+    annotations = layer.annotations if family.has_annotations else {}
+    return replace(layer, media_type=family.layers[layer.media_type], annotations=annotations)
 
 
 def _media_type(node: Node, declared: str, expected: Descriptor | None, content_type: str | None) -> str:

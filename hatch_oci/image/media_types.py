@@ -1,6 +1,9 @@
-"""Media types, and how Docker's become OCI's (image-spec, media-types.md)."""
+"""Media types, and how Docker's become OCI's, and OCI's Docker's (image-spec, media-types.md)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -14,6 +17,8 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
 DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
@@ -29,14 +34,39 @@ ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
 
 _OCI_NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 _LAYER_TO_OCI = {
-    "application/vnd.docker.image.rootfs.diff.tar": OCI_LAYER,
-    "application/vnd.docker.image.rootfs.diff.tar.gzip": OCI_LAYER_GZIP,
+    DOCKER_LAYER: OCI_LAYER,
+    DOCKER_LAYER_GZIP: OCI_LAYER_GZIP,
     "application/vnd.docker.image.rootfs.diff.tar.zstd": OCI_LAYER_ZSTD,
     "application/vnd.docker.image.rootfs.foreign.diff.tar": _OCI_NONDISTRIBUTABLE,
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": _OCI_NONDISTRIBUTABLE + "+gzip",
     **{kind: kind for kind in (OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD)},
     **{_OCI_NONDISTRIBUTABLE + suffix: _OCI_NONDISTRIBUTABLE + suffix for suffix in ("", "+gzip", "+zstd")},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The types of one image: engines refuse what takes some of one family and some of another."""
+
+    index: str
+    manifest: str
+    config: str
+    layers: Mapping[str, str]
+    """The layers' types by OCI's; what is missing, the family has no type for."""
+
+    has_annotations: bool
+
+
+OCI = Family(OCI_INDEX, OCI_MANIFEST, OCI_CONFIG, {kind: kind for kind in _LAYER_TO_OCI.values()}, has_annotations=True)
+DOCKER = Family(
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    DOCKER_CONFIG,
+    {OCI_LAYER: DOCKER_LAYER, OCI_LAYER_GZIP: DOCKER_LAYER_GZIP},
+    has_annotations=False,
+)
+FAMILIES = {"oci": OCI, "docker": DOCKER}
+"""By their names in the key `format`."""
 
 
 def essence(content_type: str) -> str:

@@ -11,7 +11,7 @@ from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import encode_json
 from hatch_oci.layers.compress import BACKEND
 from hatch_oci.layers.entry import Entry
-from hatch_oci.layers.layer import Layer, write_layer
+from hatch_oci.layers.layer import Layer, media_type_of, write_layer
 from hatch_oci.store.blobs import BlobStore
 
 _FORMAT = 1
@@ -23,12 +23,13 @@ def cached_layer(
 ) -> Layer:
     """Return the layer that `make` gives the entries of, which depend on `parts` (as JSON) and on nothing else."""
     key = hashlib.sha256(encode_json([_FORMAT, BACKEND, compression, list(parts)])).hexdigest()
-    known = store.recall("layers", key)
-    if isinstance(known, dict):
-        digest, diff_id = Digest.parse(known["digest"]), Digest.parse(known["diff-id"])
-        if blob := store.find(digest):
-            return Layer(Descriptor(known["media-type"], digest, blob.size), diff_id, summary)
+    known: tuple[Digest, Digest] | None = store.recall("layers", key, _read)
+    if known and (blob := store.find(known[0])):
+        return Layer(Descriptor(media_type_of(compression), blob.digest, blob.size), known[1], summary)
     layer = write_layer(make(), summary, compression, store)
-    fields = {"digest": str(layer.descriptor.digest), "diff-id": str(layer.diff_id)}
-    store.remember("layers", key, {**fields, "media-type": layer.descriptor.media_type})
+    store.remember("layers", key, {"digest": str(layer.descriptor.digest), "diff-id": str(layer.diff_id)})
     return layer
+
+
+def _read(value: Any) -> tuple[Digest, Digest]:
+    return Digest.parse(value["digest"]), Digest.parse(value["diff-id"])

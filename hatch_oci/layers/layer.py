@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from hatch_oci.errors import SourceError
 from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.layers import tar
 from hatch_oci.layers.compress import Compressor, Gzip, Plain
-from hatch_oci.layers.entry import Content, Entry
+from hatch_oci.layers.entry import Entry
 from hatch_oci.store.blobs import BlobStore
 
 COMPRESSIONS = ("gzip", "none")
@@ -36,36 +35,19 @@ def write_layer(entries: Iterable[Entry], summary: str, compression: str, store:
     A `SourceError` where a file has not the size its entry says.
     """
     compressor: Compressor = Gzip() if compression == "gzip" else Plain()
-    media_type = media_types.OCI_LAYER_GZIP if compression == "gzip" else media_types.OCI_LAYER
     plain = hashlib.sha256()
     with store.create() as writer:
-        for batch in _batches(_tar(entries)):
+        for batch in _batches(tar.pack(entries)):
             plain.update(batch)
             writer.write(compressor.compress(batch))
         writer.write(compressor.finish())
-    descriptor = Descriptor(media_type, writer.digest, writer.size)
+    descriptor = Descriptor(media_type_of(compression), writer.digest, writer.size)
     return Layer(descriptor, Digest("sha256", plain.hexdigest()), summary)
 
 
-def _tar(entries: Iterable[Entry]) -> Iterator[bytes]:
-    for entry in entries:
-        yield tar.header(entry)
-        if entry.content:
-            yield from _exactly(entry, entry.content)
-            yield tar.padding(entry.size)
-    yield tar.END
-
-
-def _exactly(entry: Entry, content: Content) -> Iterator[bytes]:
-    left = entry.size
-    for chunk in content():
-        left -= len(chunk)
-        if left < 0:
-            break
-        yield chunk
-    if left:
-        message = f"/{entry.path} changed while it was packed: it is not {entry.size} bytes long any more"
-        raise SourceError(message)
+def media_type_of(compression: str) -> str:
+    """Return the media type of a layer with one of `COMPRESSIONS`."""
+    return media_types.OCI_LAYER_GZIP if compression == "gzip" else media_types.OCI_LAYER
 
 
 def _batches(pieces: Iterable[bytes]) -> Iterator[bytes]:

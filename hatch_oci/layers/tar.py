@@ -1,8 +1,11 @@
-"""Tar headers (POSIX.1-2017, pax, "ustar Interchange Format"), the same bytes on every machine."""
+"""Tars (POSIX.1-2017, pax, "ustar Interchange Format"), the same bytes on every machine."""
 
 from __future__ import annotations
 
-from hatch_oci.layers.entry import Entry, Kind
+from collections.abc import Iterable, Iterator
+
+from hatch_oci.errors import SourceError
+from hatch_oci.layers.entry import Content, Entry, Kind
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -14,6 +17,28 @@ is the same layer, whatever commit or day it was built on."""
 
 _MAX_OCTAL_7 = 0o7777777
 _MAX_OCTAL_11 = 0o77777777777
+
+
+def pack(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """Yield a tar of `entries`, in their order; a `SourceError` where a file has not the size its entry says."""
+    for entry in entries:
+        yield header(entry)
+        if entry.content:
+            yield from _exactly(entry, entry.content)
+            yield padding(entry.size)
+    yield END
+
+
+def _exactly(entry: Entry, content: Content) -> Iterator[bytes]:
+    left = entry.size
+    for chunk in content():
+        left -= len(chunk)
+        if left < 0:
+            break
+        yield chunk
+    if left:
+        message = f"/{entry.path} changed while it was packed: it is not {entry.size} bytes long any more"
+        raise SourceError(message)
 
 
 def header(entry: Entry) -> bytes:

@@ -139,6 +139,9 @@ def _member_entry(wheel: Wheel, member: Member, venv: Venv) -> tuple[Entry, str]
         return Entry(path, Kind.FILE, mode, member.size, content=read), member.record_hash
     scheme, _, rest = rest.partition("/")
     folder = _schemes(wheel, venv).get(scheme)
+    if scheme == "data" and rest.startswith("lib64/"):
+        # In a venv a symlink to lib.
+        rest = f"lib/{rest.removeprefix('lib64/')}"
     if folder is None or not rest:
         message = f"{wheel.filename}: {member.path} is in no scheme that a venv has"
         raise WheelError(message)

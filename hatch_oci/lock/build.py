@@ -6,6 +6,9 @@ import hashlib
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from packaging.utils import parse_wheel_filename
 
 from hatch_oci.errors import LockError
 from hatch_oci.image.digest import Digest
@@ -18,9 +21,9 @@ _FORMAT = 1
 def build_sdist(filename: str, blob: StoredBlob, store: BlobStore, *, offline: bool) -> tuple[str, StoredBlob]:
     """Return name and content of the wheel that a source distribution makes; it is built once and remembered."""
     key = f"{blob.digest.hex}-{_FORMAT}"
-    known = store.recall("built", key)
-    if isinstance(known, dict) and (built := store.find(Digest.parse(known["digest"]))):
-        return known["filename"], built
+    known: tuple[str, Digest] | None = store.recall("built", key, _read_built)
+    if known and (found := store.find(known[1])):
+        return known[0], found
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / filename
         shutil.copyfile(blob.path, source)
@@ -28,6 +31,11 @@ def build_sdist(filename: str, blob: StoredBlob, store: BlobStore, *, offline: b
         built = add_file(wheel, store)
     store.remember("built", key, {"filename": wheel.name, "digest": str(built.digest)})
     return wheel.name, built
+
+
+def _read_built(value: Any) -> tuple[str, Digest]:
+    parse_wheel_filename(value["filename"])
+    return value["filename"], Digest.parse(value["digest"])
 
 
 def build_wheel(source: Path, folder: Path, *, offline: bool) -> Path:

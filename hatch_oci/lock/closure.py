@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -15,14 +16,14 @@ from hatch_oci.lock.facts import WheelFacts
 def check_closure(
     needed: Sequence[tuple[str, Requirement]],
     wheels: Iterable[WheelFacts],
-    there: Mapping[str, str],
+    there: Mapping[str, str | None],
     ignored: Collection[str],
     environment: Mapping[str, str],
     lock_name: str,
 ) -> None:
     """Follow requirements from `needed` on, each with who needs it, and compare them with what goes in.
 
-    `there` are versions, by normalised name, of what the base itself has, for an image that may use it; `ignored` are
+    `there` are versions, by normalised name, of what the base itself is to have, None for what it lacks; `ignored` are
     packages that the user left out on purpose. A `LockError` with a line for each that is missing or of a wrong version.
     """
     known = {facts.key: facts for facts in wheels}
@@ -39,7 +40,11 @@ def check_closure(
             version = known[name].version
             pending.extend(_requirements_of(known[name], requirement.extras, environment))
         elif name in there:
-            version = there[name]
+            found = there[name]
+            if found is None:
+                problems.append(f"{who} requires {requirement}, which is not in the base")
+                continue
+            version = found
         else:
             if name not in ignored:
                 problems.append(f"{who} requires {requirement}, which is not in {lock_name}")
@@ -50,14 +55,22 @@ def check_closure(
             )
     if problems:
         lines = sorted(set(problems))
-        raise LockError("\n".join([*lines[:-1], f"{lines[-1]}: {_advice(lock_name)}"]))
+        advice = f": {_advice(lock_name)}" if any(lock_name in line for line in lines) else ""
+        raise LockError("\n".join(lines) + advice)
 
 
 def active(requirement: Requirement, environment: Mapping[str, str], extras: Collection[str] = ()) -> bool:
-    """Tell whether a requirement holds in an environment, for any of `extras` or none."""
+    """Tell whether a requirement holds in an environment, for any of `extras` or none.
+
+    A `LockError` for a marker that compares what cannot be compared.
+    """
     if requirement.marker is None:
         return True
-    return any(requirement.marker.evaluate({**environment, "extra": extra}) for extra in extras or ("",))
+    try:
+        return any(requirement.marker.evaluate({**environment, "extra": extra}) for extra in extras or ("",))
+    except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion) as error:
+        message = f"the marker of {requirement} cannot be evaluated: {error}"
+        raise LockError(message) from None
 
 
 def _requirements_of(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from hatch_oci.errors import LockError
 from hatch_oci.image.document import encode_json
 from hatch_oci.layers.venv import Venv, installed_files
 from hatch_oci.layers.wheel import Wheel, open_wheel
 from hatch_oci.lock.build import build_sdist
+from hatch_oci.lock.clash import Placed
 from hatch_oci.lock.facts import WheelFacts, facts_of, read_facts
 from hatch_oci.lock.fetch import fetch_pinned
 from hatch_oci.lock.lockfile import Lock
@@ -76,21 +76,13 @@ def check_clashes(dependencies: Sequence[Dependency], app: Wheel | None, venv: V
     key = hashlib.sha256(encode_json([_FORMAT, venv.prefix, venv.python_name, digests])).hexdigest()
     if store.recall("clashes", key) is False:
         return
-    placed: dict[str, tuple[str, str]] = {}
-    for one in suspects:
-        with one.opened() as wheel:
-            _place(wheel, venv, placed)
-    if app and with_app:
-        _place(app, venv, placed)
+    placed = Placed()
+    with ExitStack() as stack:
+        wheels = [stack.enter_context(one.opened()) for one in suspects]
+        for wheel in [*wheels, *([app] if app and with_app else [])]:
+            for entry, digest in installed_files(wheel, venv):
+                placed.put(entry, digest, wheel.filename)
     store.remember("clashes", key, value=False)
-
-
-def _place(wheel: Wheel, venv: Venv, placed: dict[str, tuple[str, str]]) -> None:
-    for entry, digest in installed_files(wheel, venv):
-        other, its_digest = placed.setdefault(entry.path, (wheel.filename, digest))
-        if digest != its_digest:
-            message = f"{other} and {wheel.filename} put different files at /{entry.path}: exclude one of them"
-            raise LockError(message)
 
 
 def _sharing(tops: Sequence[tuple[Dependency, frozenset[str]]], others: frozenset[str]) -> list[Dependency]:

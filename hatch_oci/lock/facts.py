@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import re
 from dataclasses import asdict, dataclass
 from email.parser import HeaderParser
 from pathlib import Path
@@ -16,7 +16,8 @@ from hatch_oci.image.digest import Digest
 from hatch_oci.layers.wheel import Wheel, open_wheel
 from hatch_oci.store.blobs import BlobStore
 
-_FORMAT = 1
+_SITE_PACKAGES = re.compile(r"lib(?:64)?/python[^/]*/site-packages/")
+_FORMAT = 2
 """Raised when what is remembered changes its form or its meaning."""
 
 
@@ -60,17 +61,26 @@ class WheelFacts:
 def facts_of(path: Path, filename: str, digest: Digest, store: BlobStore) -> WheelFacts:
     """Return what is known of the wheel at `path`, whose file name is `filename`; a `WheelError` if it is not valid."""
     key = f"{digest.hex}-{_FORMAT}"
-    known = store.recall("wheels", key)
-    if isinstance(known, dict):
-        with suppress(TypeError):
-            tuples: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value for name, value in known.items()
-            }
-            return WheelFacts(**tuples)
+    known: WheelFacts | None = store.recall("wheels", key, _from_json)
+    if known:
+        return known
     with open_wheel(path, filename) as wheel:
         facts = read_facts(wheel)
     store.remember("wheels", key, asdict(facts))
     return facts
+
+
+def _from_json(value: Any) -> WheelFacts:
+    """Return remembered facts; a `TypeError` or `ValueError` for what is none."""
+    lists = {key: value[key] for key in ("requires_dist", "modules", "scripts", "data")}
+    texts = [value["name"], value["version"], *(text for texts in lists.values() for text in texts)]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(value["pure"], bool):
+        message = "not facts of a wheel"
+        raise TypeError(message)
+    for text in lists["requires_dist"]:
+        Requirement(text)
+    tuples = {key: tuple(texts) for key, texts in lists.items()}
+    return WheelFacts(value["name"], value["version"], pure=value["pure"], **tuples)
 
 
 def read_facts(wheel: Wheel) -> WheelFacts:
@@ -81,7 +91,7 @@ def read_facts(wheel: Wheel) -> WheelFacts:
         for requirement in requires:
             Requirement(requirement)
     except InvalidRequirement as error:
-        message = f"{wheel.filename}: METADATA: {error}"
+        message = f"{wheel.filename}: METADATA: {str(error).partition(chr(10))[0]}"
         raise WheelError(message) from None
     modules: set[str] = set()
     scripts: set[str] = {*wheel.console_scripts, *wheel.gui_scripts}
@@ -96,6 +106,10 @@ def read_facts(wheel: Wheel) -> WheelFacts:
             modules.add(below.partition("/")[0])
         elif scheme == "scripts":
             scripts.add(below)
+        elif match := _SITE_PACKAGES.match(below):
+            modules.add(below[match.end() :].partition("/")[0])
+        elif scheme == "data" and below.startswith("bin/"):
+            scripts.add(below.removeprefix("bin/").partition("/")[0])
         else:
             data.add("/".join(below.split("/")[:2]) if scheme == "data" else f"include/{wheel.name}")
     return WheelFacts(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from hatch_oci.errors import LockError
 from hatch_oci.layers.cache import cached_layer
 from hatch_oci.layers.entry import Entry, Kind, complete, folders_above
 from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.venv import Compiler, Venv, installed_files, venv_entries
+from hatch_oci.lock.clash import Placed
 from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.store.blobs import BlobStore
 
@@ -41,15 +41,12 @@ def dependency_layer(
 def _entries(
     dependencies: Sequence[Dependency], venv: Venv, stack: ExitStack, compile_to: Compiler | None
 ) -> list[Entry]:
-    placed: dict[str, tuple[Entry, str, str]] = {}
+    placed = Placed()
     for one in dependencies:
         wheel = stack.enter_context(one.opened())
         for entry, digest in installed_files(wheel, venv, compile_to=compile_to):
-            other = placed.setdefault(entry.path, (entry, digest, wheel.filename))
-            if other[1] != digest:
-                message = f"{other[2]} and {wheel.filename} put different files at /{entry.path}: exclude one of them"
-                raise LockError(message)
+            placed.put(entry, digest, wheel.filename)
     # What the venv's own layer brings is there, whatever lies below it: the layer is the same on every base.
     there = {path for entry in venv_entries(venv) for path in (entry.path, *folders_above(entry.path))}
     folders = there - {entry.path for entry in venv_entries(venv) if entry.kind is not Kind.FOLDER}
-    return complete((entry for entry, _, _ in placed.values()), folders.__contains__)
+    return complete(placed.entries, folders.__contains__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
@@ -115,26 +116,28 @@ def read_lock(path: Path, root: Path, wanted: Wanted, python: str, store: BlobSt
 def _exported(
     arguments: Sequence[str], inputs: Sequence[Path], folder: Path, store: BlobStore, *, offline: bool, stale: str = ""
 ) -> str:
-    """Return what uv makes of a lock, remembered for the same bytes of `inputs` in this folder."""
+    """Return what uv makes of a lock, remembered for the same bytes of `inputs`."""
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs]
-    key = hashlib.sha256(encode_json([_FORMAT, str(folder), list(arguments), contents])).hexdigest()
-    known = store.recall("locks", key)
-    if isinstance(known, str):
-        return known
+    asked = [_FORMAT, os.path.relpath(folder, inputs[0].parent), list(arguments), contents]
+    anywhere, here = (hashlib.sha256(encode_json(key)).hexdigest() for key in (asked, [*asked, str(folder)]))
+    for key in (anywhere, here):
+        if isinstance(known := store.recall("locks", key), str):
+            return known
     try:
         text = run_uv(arguments, folder, offline=offline)
     except LockError as error:
         if stale and "--locked" in str(error):
             raise LockError(stale) from error
         raise
-    store.remember("locks", key, text)
+    # Wheels that lie on this machine are named by where they do.
+    store.remember("locks", here if "file:" in text else anywhere, text)
     return text
 
 
 def _parse(text: str, name: str) -> Pylock:
     try:
         return Pylock.from_dict(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, PylockValidationError) as error:
+    except (tomllib.TOMLDecodeError, PylockValidationError, RecursionError) as error:
         message = f"{name} is no lock: {error}"
         raise LockError(message) from None
 
@@ -151,8 +154,16 @@ def _workspace_lock(root: Path) -> Path | None:
     """Return the lock of the workspace that the project is a member of."""
     for folder in root.parents:
         if (folder / "uv.lock").is_file():
-            return folder / "uv.lock" if "workspace" in _text(folder / "pyproject.toml") else None
+            return folder / "uv.lock" if _is_workspace(folder / "pyproject.toml") else None
     return None
+
+
+def _is_workspace(path: Path) -> bool:
+    try:
+        tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
+        return "workspace" in tool.get("uv", {})
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return False
 
 
 def _pairs(option: str, values: Sequence[str]) -> list[str]:

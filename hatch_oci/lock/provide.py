@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, parse_wheel_filename
 
 from hatch_oci.errors import LockError
 from hatch_oci.lock.closure import active, check_closure
@@ -73,10 +73,24 @@ def provide(
     lock = read_lock(path, root, needs.wanted, f"{major}.{minor}", store, offline=offline)
     chosen = select(lock, target, needs.name, choices.excluded, choices.sdists)
     dependencies = gather(chosen.pinned, lock, store, transport)
+    for member in chosen.members:
+        if not (lock.folder / member.path).is_dir():
+            message = f"{lock.name} wants {member.name} from the folder {member.path}, which is not there"
+            raise LockError(message)
     members = [build_member(lock.folder / member.path) for member in chosen.members]
+    _check_built([*dependencies, *members], target)
     needed = [("the project", one) for one in needs.requirements if active(one, target.environment)]
-    there = {name: version for name, version in (base_packages or {}).items() if name in choices.excluded}
+    there = {} if base_packages is None else {name: base_packages.get(name) for name in choices.excluded}
     ignored: Collection[str] = () if base_packages is not None else choices.excluded
     facts = [one.facts for one in (*dependencies, *members)]
     check_closure(needed, facts, there, ignored, target.environment, lock.name)
     return Provided(tuple(dependencies), tuple(members), lock.name)
+
+
+def _check_built(wheels: Sequence[Dependency], target: Target) -> None:
+    """Refuse wheels for another machine: those that were built here, since the lock's own were chosen."""
+    tags = frozenset(target.tags)
+    for one in wheels:
+        if parse_wheel_filename(one.filename)[-1].isdisjoint(tags):
+            message = f"{one.filename} does not run on {target}: {one.facts.name} has to be built there"
+            raise LockError(message)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
-from packaging.markers import Environment
+from packaging.markers import Environment, UndefinedComparison, UndefinedEnvironmentName
 from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageWheel, PylockSelectError
 from packaging.tags import Tag
 from packaging.utils import NormalizedName, parse_wheel_filename
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from hatch_oci.errors import DigestError, LockError
 from hatch_oci.image.digest import Digest
@@ -96,6 +96,8 @@ def select(
                     pinned.append(_pin(package, source, target, sdists))
             except LockError as error:
                 problems.append(str(error))
+    except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, TypeError) as error:
+        problems.append(f"a marker of {lock.name} cannot be evaluated: {error}")
     except PylockSelectError as error:
         problems.append(_explain(lock, target, error))
     if problems:

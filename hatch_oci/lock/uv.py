@@ -11,6 +11,7 @@ from pathlib import Path
 from hatch_oci.errors import LockError
 
 _SECONDS = 300.0
+_LONGEST = 600
 _DATE = "1580601600"
 """2020-02-02, Hatch's own reproducible date."""
 
@@ -20,7 +21,8 @@ def run_uv(arguments: Sequence[str], folder: Path, *, offline: bool) -> str:
     command = [
         _find_uv(),
         *arguments,
-        "--quiet",
+        # What a build says is wanted where it fails.
+        *(["--quiet"] if arguments[0] != "build" else []),
         "--no-progress",
         "--color",
         "never",
@@ -47,9 +49,15 @@ def run_uv(arguments: Sequence[str], folder: Path, *, offline: bool) -> str:
         raise LockError(message) from None
     if result.returncode:
         said = " ".join(result.stderr.decode("utf-8", "replace").split())
-        message = f"uv {arguments[0]} fails: {said.removeprefix('error: ')[:400]}"
+        message = f"uv {arguments[0]} fails: {_shortened(said.removeprefix('error: '))}"
         raise LockError(message)
     return result.stdout.decode("utf-8")
+
+
+def _shortened(text: str) -> str:
+    """Return what uv says first and last: what it could not do, and what a build said before it broke off."""
+    text = text.partition(" hint: Build failures usually")[0]
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 3]} … {text[-_LONGEST * 2 // 3 :]}"
 
 
 def _find_uv() -> str:

@@ -11,9 +11,11 @@ from packaging.version import InvalidVersion, Version
 
 from hatch_oci.output.swap import ASIDE
 
-_LAYOUT, _RECORD = ".oci", ".oci.json"
+LAYOUT, OCI_ARCHIVE, DOCKER_ARCHIVE, RECORD = ".oci", ".oci.tar", ".docker.tar", ".oci.json"
+"""What the names of results end with."""
+
 # What is beside them while they are written, or was left there by a build that was killed, too.
-_ANY = re.compile(r"\.?(?P<name>[^-]+)-(?P<version>.+?)\.oci(\..*)?")
+_ANY = re.compile(r"\.?(?P<name>[^-]+)-(?P<version>.+?)\.(oci|docker\.tar)(\..*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +26,15 @@ class Place:
     name: str
     version: str
 
-    @property
-    def layout(self) -> Path:
-        """The image."""
-        return self.directory / f"{self.name}-{self.version}{_LAYOUT}"
-
-    @property
-    def record(self) -> Path:
-        """The build's record."""
-        return self.directory / f"{self.name}-{self.version}{_RECORD}"
+    def of(self, suffix: str) -> Path:
+        """Return where the project's result with this suffix lies."""
+        return self.directory / f"{self.name}-{self.version}{suffix}"
 
     def results(self) -> Iterator[Path]:
         """Yield the images and records of the project, of whichever version, also those that were moved aside."""
         for path in self.directory.iterdir():
             if (
-                path.name.endswith((_LAYOUT, _RECORD, f"{_LAYOUT}{ASIDE}"))
+                path.name.endswith((LAYOUT, f"{LAYOUT}{ASIDE}", OCI_ARCHIVE, DOCKER_ARCHIVE, RECORD))
                 and not path.name.startswith(".")
                 and self._is_ours(path.name)
             ):

@@ -13,6 +13,7 @@ from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import parse_json
 from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, read_manifest
+from hatch_oci.output.image import Image
 
 _CHUNK = 1024 * 1024
 
@@ -35,6 +36,16 @@ class StoredImage:
         """The configs and layers, each once."""
         found = [descriptor for manifest in self.manifests for descriptor in (manifest.config, *manifest.layers)]
         return {descriptor.digest: descriptor for descriptor in found}
+
+    def to_write(self) -> Image:
+        """Return it as it may be written in another form; an `OutputError` where layers are missing."""
+        missing = next((digest for digest in self.blobs if not self.path(digest).exists()), None)
+        if missing:
+            message = f"{self.layout} is sparse, it lacks {missing}: build it without HATCH_OCI_SPARSE"
+            raise OutputError(message)
+        layers = {layer.digest: self.path(layer.digest) for manifest in self.manifests for layer in manifest.layers}
+        configs = [config.raw for config in self.configs]
+        return Image(self.top, self.manifests, configs, layers, self.repository or "image", self.tags or ("latest",))
 
     @property
     def base_name(self) -> str | None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hatch_oci.errors import OutputError
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Manifest
 from hatch_oci.image.platform import Platform
-from hatch_oci.store.temporaries import sweep, temporary_file
+from hatch_oci.output.swap import replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +94,8 @@ class Record:
 
 def write_record(target: Path, record: Record) -> None:
     """Write the record to the file `target`, replacing it at once; an `OutputError` where that fails."""
-    data = json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n"
-    prefix = f".{target.name}."
-    try:
-        sweep(target.parent, prefix)
-        with temporary_file(target.parent, prefix) as file:
-            file.write(data.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(target)
-    except OSError as error:
-        message = f"cannot write {target}: {error.strerror or error}"
-        raise OutputError(message) from error
+    text = json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n"
+    replace_file(target, [text.encode("utf-8")])
 
 
 def _text(digest: Digest | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Moving things into place: folders that are exchanged at once, files that are shared instead of copied."""
+"""Moving things into place: folders and files that are exchanged at once, files that are shared instead of copied."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import ctypes
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+
+from hatch_oci.errors import OutputError
+from hatch_oci.store.temporaries import sweep, temporary_file
 
 if sys.platform != "win32":
     import fcntl
@@ -19,6 +23,22 @@ _RENAME_SWAP = 2
 
 ASIDE = ".aside"
 """What the name of an output ends with while it waits for its successor."""
+
+
+def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
+    """Write the file `target`, which takes the place of an older one when it is whole; an `OutputError` if it fails."""
+    prefix = f".{target.name}."
+    try:
+        sweep(target.parent, prefix)
+        with temporary_file(target.parent, prefix) as file:
+            file.writelines(chunks)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(target)
+    except OSError as error:
+        message = f"cannot write {target}: {error.strerror or error}"
+        raise OutputError(message) from error
 
 
 def put_in_place(made: Path, target: Path) -> None:

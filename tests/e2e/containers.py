@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .registries import OPENER
 from .shell import SEARCH_PATH, run
@@ -63,28 +63,48 @@ def chroot(bundle: Path, port: int, *, env: Mapping[str, str], user: int) -> Ite
         yield
 
 
+class Podman(NamedTuple):
+    """A podman with images, containers and state in a folder of its own."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+
+    def __call__(self, *arguments: str | Path) -> str:
+        """Run podman, and answer what it says."""
+        return run(*self.command, *arguments, env=os.environ | self.environment).stdout
+
+    def images(self) -> dict[str, str]:
+        """Answer the digests of the configs of all images, by their names."""
+        lines = self("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines()
+        return dict(line.split() for line in lines)
+
+    @contextmanager
+    def running(self, image: str, port: int, *, env: Mapping[str, str]) -> Iterator[None]:
+        """Run an image on the host's network until the block ends."""
+        name = f"e2e-{uuid.uuid4().hex}"
+        # Without explicit limits podman asks for some that a container's root may not set.
+        options = [f"--name={name}", "--network=host", "--ulimit=nofile=1024:4096", "--ulimit=nproc=1024:2048"]
+        options += [f"--env={key}={value}" for key, value in env.items()]
+
+        def stop() -> None:
+            run(*self.command, "rm", "--force", "--time=0", name, env=os.environ | self.environment, expect=None)
+
+        log = Path(self.environment["CONTAINERS_CONF"]).with_name("log")
+        with _service([*self.command, "run", *options, image], port, log, stop, self.environment):
+            yield
+
+
 @contextmanager
-def podman(layout: Path, tag: str, port: int, *, env: Mapping[str, str]) -> Iterator[None]:
-    """Let podman run the layout as it is, with images, containers and state in a folder of its own."""
+def podman() -> Iterator[Podman]:
+    """Yield a podman, and remove all that it has at the end."""
     # Not pytest's folder: podman's paths may have 50 characters.
     scratch = Path(tempfile.mkdtemp(prefix="e2e-"))
-    name = f"e2e-{uuid.uuid4().hex}"
     folders = [f"--root={scratch / 'root'}", f"--runroot={scratch / 'run'}", f"--tmpdir={scratch / 'tmp'}"]
     command = ["podman", *folders, "--storage-driver=overlay", "--runtime=runc", "--cgroup-manager=cgroupfs"]
     # Locks in that folder too, in place of the ones in shared memory that all of a machine's podmans use.
     (scratch / "containers.conf").write_text('[engine]\nlock_type = "file"\n')
-    environment = {"CONTAINERS_CONF": str(scratch / "containers.conf")}
-    # Without explicit limits podman asks for some that a container's root may not set.
-    options = [f"--name={name}", "--network=host", "--ulimit=nofile=1024:4096", "--ulimit=nproc=1024:2048"]
-    options += [f"--env={key}={value}" for key, value in env.items()]
-
-    def stop() -> None:
-        run(*command, "rm", "--force", "--time=0", name, env=os.environ | environment, expect=None)
-
-    full = [*command, "run", *options, f"oci:{layout}:{tag}"]
     try:
-        with _service(full, port, scratch / "log", stop, environment):
-            yield
+        yield Podman(command, {"CONTAINERS_CONF": str(scratch / "containers.conf")})
     finally:
         # The storage driver keeps its folder mounted on itself.
         run("umount", "--lazy", scratch / "root" / "overlay", expect=None)

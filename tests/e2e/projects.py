@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -76,15 +76,25 @@ def hatchling_build(
     *,
     python: Path | None = None,
     output: str = "dist",
+    forms: Sequence[str] = (),
     umask: int = -1,
     expect: int = 0,
 ) -> Finished:
-    """Build with `PYTHON -m hatchling`, by default this Python, which must have the plugin."""
+    """Build with `PYTHON -m hatchling`, by default this Python, which must have the plugin; `forms` are asked for."""
     if python is None:
         _require_plugin()
         # Coverage, where it is measured, goes to the repository and not into the project.
         env = {"COVERAGE_FILE": str(REPOSITORY / ".coverage"), **env}
-    command = (python or sys.executable, "-m", "hatchling", "build", "-t", "oci", "-d", output)
+    command = (
+        python or sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "-t",
+        ":".join(["oci", *filter(None, [",".join(forms)])]),
+        "-d",
+        output,
+    )
     return run(*command, cwd=project, env=env, umask=umask, expect=expect)
 
 

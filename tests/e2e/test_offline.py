@@ -7,7 +7,7 @@ import pytest
 
 from . import bases
 from .images import read_image
-from .projects import environment, hatchling_build, layout_of
+from .projects import copy_example, environment, hatchling_build, layout_of
 from .registries import resolve, serve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("package_index")]
@@ -36,3 +36,14 @@ def test_a_tag_must_be_asked_for(project: Path, registry_storage: Path, tmp_path
     assert address in done.stderr
     assert "Traceback" not in done.stderr
     assert read_image(layout_of(project)) == first
+
+
+def test_a_clone_elsewhere_is_built_from_the_cache_alone(registry_storage: Path, tmp_path: Path) -> None:
+    """A pipeline keeps our cache, and checks its sources out to wherever it likes; uv's own cache may be gone."""
+    with serve(registry_storage, tmp_path / "registry") as address:
+        digest = resolve(address, bases.PYTHON, bases.FORMS["oci"])["digest"]
+        env = environment(tmp_path / "home", BASE_IMAGE=f"{address}/{bases.PYTHON}@{digest}")
+        first, second = (copy_example(tmp_path / name) for name in ("first", "second"))
+        hatchling_build(first, env)
+    hatchling_build(second, env | {"HATCH_OCI_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "uv")})
+    assert read_image(layout_of(second)) == read_image(layout_of(first))

@@ -45,7 +45,7 @@ def test_podman_runs_the_layout(layout: Path) -> None:
     require("podman", "runc")
     port = containers.free_port()
     variables = {"PORT": str(port), "GREETING": "Hello from podman"}
-    with containers.podman(layout, TAG, port, env=variables):
+    with containers.podman() as podman, podman.running(f"oci:{layout}:{TAG}", port, env=variables):
         page = containers.fetch(port, "/")
     assert "Hello from podman" in page
     assert "10001" in page

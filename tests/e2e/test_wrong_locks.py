@@ -170,16 +170,24 @@ def test_a_base_with_too_old_a_c_library(project: Path, env: dict[str, str]) -> 
     [
         ({"vcs": {"type": "git", "url": f"{URL}/demo.git", "commit-id": "0" * 40}}, "version control"),
         ({"archive": {"path": "demo.tar.gz", "hashes": {"sha256": HASH}}}, "archive"),
-        ({"directory": {"path": "../demo"}}, "../demo"),
     ],
-    ids=["vcs", "archive", "directory"],
+    ids=["vcs", "archive"],
 )
 def test_a_package_without_a_release(source: Mapping[str, Any], told: str, project: Path, env: dict[str, str]) -> None:
-    """Nothing pins what comes of it; a folder may belong to the workspace, if it is there."""
+    """Nothing pins what comes of it."""
     _write_pylock(project, {"name": "demo", **source})
     line = _error(project, env)
     assert "demo" in line
     assert told in line
+
+
+def test_a_folder_that_is_not_there(project: Path, env: dict[str, str]) -> None:
+    """A folder may belong to the workspace, if it is there."""
+    _write_pylock(project, {"name": "demo", "directory": {"path": "../other"}})
+    line = _error(project, env)
+    assert "pylock.toml" in line
+    assert "demo" in line
+    assert "../other" in line
 
 
 def test_a_lock_for_another_platform(project: Path, env: dict[str, str]) -> None:

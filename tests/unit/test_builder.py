@@ -199,6 +199,57 @@ def test_the_golden_digest_of_a_small_image(project: Path) -> None:
     assert entry["digest"] == "sha256:bda22ad2923c8716b957612f0fa82270b200a709b3af982890cf8961737af92f"
 
 
+STATIC = 'base-image = "scratch"\nwheel = false\ncopy = [{from = ".", to = "/srv", exclude = ["src"]}]'
+MADE = "my_app-1.2.3+local.1"
+
+
+def test_only_the_layout_is_written_unless_more_is_asked_for(project: Path) -> None:
+    build(builder_of(project, STATIC))
+    assert sorted(path.name for path in (project / "dist").iterdir()) == [f"{MADE}.oci", f"{MADE}.oci.json"]
+
+
+def test_each_form_holds_the_same_image_and_has_the_same_record(project: Path) -> None:
+    dist = project / "dist"
+    made = build(builder_of(project, STATIC))
+    record = (dist / f"{MADE}.oci.json").read_bytes()
+    for form, suffix in (("oci-archive", ".oci.tar"), ("docker-archive", ".docker.tar")):
+        (dist / f"{MADE}.oci.json").unlink()
+        # What is there of other forms is no part of this one.
+        assert list(builder_of(project, STATIC).build(versions=[form])) == [str(dist / f"{MADE}{suffix}")]
+        assert (dist / f"{MADE}.oci.json").read_bytes() == record
+        with tarfile.open(dist / f"{MADE}{suffix}") as tar:
+            index = tar.extractfile("index.json")
+            assert index is not None
+            assert index.read() == (made / "index.json").read_bytes()
+
+
+def test_forms_may_be_set_in_the_table(project: Path) -> None:
+    builder = builder_of(project, f'{STATIC}\nversions = ["oci-archive", "layout"]')
+    assert [Path(path).name for path in builder.build()] == [f"{MADE}.oci.tar", f"{MADE}.oci"]
+
+
+def test_a_docker_archive_of_several_platforms_is_refused_before_anything_is_done(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = 'base-image = "oci:nowhere"\nwheel = false\nplatforms = ["linux/amd64", "linux/arm64"]'
+    assert fails(builder_of(project, f'{table}\nversions = ["docker-archive"]'), capsys) == [
+        (
+            "a Docker archive holds an image for one platform, not for linux/amd64, linux/arm64: "
+            "set one of them in `platforms`, and build once for each"
+        )
+    ]
+
+
+@pytest.mark.parametrize("form", ["oci-archive", "docker-archive"])
+def test_an_archive_is_never_sparse(
+    form: str, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HATCH_OCI_SPARSE", "1")
+    assert fails(builder_of(project, f'{STATIC}\nversions = ["{form}"]'), capsys) == [
+        "an archive holds all layers: build it without HATCH_OCI_SPARSE"
+    ]
+
+
 def test_source_date_epoch_dates_the_image_and_changes_no_layer(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = 'base-image = "scratch"\nwheel = false\ncopy = [{from = "static", to = "/srv"}]'
     first, _ = read(build(builder_of(project, table)))
@@ -223,10 +274,12 @@ def test_clean_removes_layouts_and_records_and_nothing_else(project: Path) -> No
     builder = builder_of(project, 'base-image = "scratch"\nwheel = false')
     build(builder)
     dist = project / "dist"
-    for name in ("my_app-0.9.oci.json", "my_app-extra-1.0.oci.json", "my_app-1.0.whl", "other-1.0.oci.json"):
+    ours = ("my_app-0.9.oci.json", "my_app-1.0.oci.tar", "my_app-1.0.docker.tar")
+    for name in (*ours, "my_app-1.0.tar", "my_app-extra-1.0.oci.json", "my_app-1.0.whl", "other-1.0.oci.json"):
         (dist / name).touch()
     list(builder.build(clean_only=True))
     assert sorted(path.name for path in dist.iterdir()) == [
+        "my_app-1.0.tar",
         "my_app-1.0.whl",
         "my_app-extra-1.0.oci.json",
         "other-1.0.oci.json",
@@ -259,7 +312,8 @@ def test_no_image_holds_the_one_that_was_built_before(project: Path, directory: 
         project, 'base-image = "scratch"\nwheel = false\ncopy = [{from = ".", to = "/srv", exclude = ["notes"]}]'
     )
     (project / "dist").mkdir()
-    (project / "dist" / "my_app-1.0.oci.json").touch()
+    for suffix in (".oci.json", ".oci.tar", ".docker.tar"):
+        (project / "dist" / f"my_app-1.0{suffix}").touch()
     (project / "sub").mkdir()
     (project / "sub" / "my_app-1.0.oci").touch()
     (project / "notes").touch()

@@ -159,8 +159,15 @@ def test_what_was_found_out_of_other_wheels_is_not_taken_for_these(shelf: Shelf)
     shelf.check(one, two, app=package_wheel(shelf.folder, "app", SHARED))
     other = package_wheel(shelf.folder / "other", "app", {"space/__init__.py": b"# mine\n"})
     assert shelf.clash(one, two, app=other) == said("one", "app", f"{SITE}/space/__init__.py")
-    # The venv's place stands in scripts.
+
+
+def test_what_holds_for_one_venv_is_not_taken_for_another(shelf: Shelf) -> None:
+    # A data file that is, by chance, the script that another wheel gets in a venv at /srv.
+    script = b"#!/srv/bin/python\nprint(1)\n"
+    one = shelf("one", {"one-1.0.data/scripts/tool": b"#!python\nprint(1)\n"})
+    two = shelf("two", {"two-1.0.data/data/bin/tool": script})
     shelf.check(one, two, venv=replace(VENV, prefix="/srv"))
+    assert shelf.clash(one, two) == said("one", "two", "app/.venv/bin/tool")
 
 
 def test_a_clash_is_found_each_time(shelf: Shelf) -> None:

@@ -170,6 +170,10 @@ def test_the_packages_of_the_base_count_if_they_are_seen(locked: Path, capsys: p
     assert line.startswith("the project requires fast>=4, but the base has 3.1")
 
 
+def test_what_is_excluded_is_nobodys_affair_where_the_base_is_not_seen(locked: Path) -> None:
+    assert not any("fast" in name for name in layers(made(locked, f'{ONE}\nexclude-packages = ["fast"]')))
+
+
 def test_without_a_wheel_of_its_own_an_image_may_hold_dependencies(locked: Path) -> None:
     result = made(locked, f'{ONE}\nwheel = false\nlock = "pylock.toml"\nentrypoint = ["web"]', needs="")
     assert list(layers(result)) == ["base", "venv /app/.venv", "wheel web 1.0", "wheel fast 1.0"]

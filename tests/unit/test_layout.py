@@ -16,7 +16,8 @@ from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Manifest, make_manifest, read_manifest
-from hatch_oci.output.layout import write_layout
+from hatch_oci.output.image import Image
+from hatch_oci.output.layout import layout_files, write_layout
 
 CONFIG = b'{"config":{}}'
 REPOSITORY = "ghcr.io/acme/app"
@@ -43,7 +44,8 @@ def manifest_of(*layers: tuple[Digest, int], config: bytes = CONFIG) -> Manifest
 def write_image(
     target: Path, manifest: Manifest, layers: Mapping[Digest, Path], repository: str, tags: Sequence[str]
 ) -> None:
-    write_layout(target, manifest.descriptor, [manifest.raw, CONFIG], layers, repository, tags)
+    image = Image(manifest, [manifest], [CONFIG], layers, repository, tags)
+    write_layout(target, layout_files(image))
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -184,12 +186,14 @@ def test_what_a_killed_build_left_is_removed(tmp_path: Path) -> None:
 FILLED = """
 import resource, sys
 from pathlib import Path
-from tests.unit.test_layout import REPOSITORY, TAGS, manifest_of, write_layout
+from hatch_oci.output.image import Image
+from hatch_oci.output.layout import layout_files, write_layout
+from tests.unit.test_layout import REPOSITORY, TAGS, manifest_of
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 large = b" " * 1_000_000
 try:
     manifest = manifest_of(config=large)
-    write_layout(Path(sys.argv[1]), manifest.descriptor, [manifest.raw, large], {}, REPOSITORY, TAGS)
+    write_layout(Path(sys.argv[1]), layout_files(Image(manifest, [manifest], [large], {}, REPOSITORY, TAGS)))
 except Exception as error:
     print(type(error).__name__, error)
 """

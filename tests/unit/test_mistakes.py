@@ -39,7 +39,7 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         (
             "base-image",
             "Python",
-            f"is {NO_REFERENCE}; it may also be oci:PATH[:TAG] or scratch",
+            f"is {NO_REFERENCE}; it may also be oci:PATH, oci-archive:PATH, docker-archive:PATH or scratch",
         ),
         ("platforms", [], "must hold at least one platform"),
         ("platforms", ["linux/arm64", "linux/arm64/v8"], "holds a platform twice"),
@@ -93,7 +93,8 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         ("python", "/usr/bin/py\0thon", NUL),
         ("libc", "uclibc 1.0", 'must be like "glibc 2.36" or "musl 1.2"'),
         ("libc", "glibc", 'must be like "glibc 2.36" or "musl 1.2"'),
-        ("format", "docker", "is not supported yet by this version of hatch-oci-image"),
+        ("format", "v2s2", "must be one of: oci, docker"),
+        ("sbom", True, "is not supported yet by this version of hatch-oci-image"),
         ("entry-point", [], "is not known; did you mean `entrypoint`?"),
     ],
 )
@@ -208,11 +209,17 @@ def test_no_nul_byte_gets_into_the_image(key: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["docker-archive:base.tar", "oci-archive:base.tar:1", "docker-archive:/a/b.tar"])
-def test_an_archive_as_a_base_is_not_looked_for_in_a_registry(name: str) -> None:
-    (line,) = mistakes({"base-image": name})
-    assert line == (
-        f"Field `t.base-image` is not supported yet by this version of hatch-oci-image: {name!r}, an archive"
+@pytest.mark.parametrize("name", ["docker-archive:base.tar", "oci-archive:base.tar:1", "docker-archive:/a.tar:b/c:1"])
+def test_an_archive_may_be_a_base(name: str) -> None:
+    assert read_table({"base-image": name}).base_image == name
+
+
+@pytest.mark.parametrize("scheme", ["oci", "oci-archive", "docker-archive"])
+@pytest.mark.parametrize("rest", ["", ":latest"])
+def test_a_base_on_this_machine_needs_a_path(scheme: str, rest: str) -> None:
+    (line,) = mistakes({"base-image": f"{scheme}:{rest}"})
+    assert line.startswith(
+        f"Field `t.base-image` is not a base: '{scheme}:{rest}' lacks a path; write {scheme}:PATH or"
     )
 
 

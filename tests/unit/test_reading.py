@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from demo.base import digest
 from hatch_oci.errors import OCIError
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Index
+from hatch_oci.output.layout import layout_files
 from hatch_oci.output.layout import write_layout as write_own
 from hatch_oci.output.reading import find_layout, read_layout
 from tests.unit.bases import AMD64, ARM64, index_of, small_image
@@ -56,9 +58,8 @@ def test_what_was_written_is_read_as_it_is(tmp_path: Path) -> None:
 
 def test_our_own_layout_is_read(tmp_path: Path) -> None:
     source = read_layout(write_layout(tmp_path / "theirs.oci", [IMAGE]))
-    layers = {one.digest: source.path(one.digest) for one in source.manifests[0].layers}
-    documents = [IMAGE.manifest, IMAGE.blobs[config_of(IMAGE)]]
-    write_own(tmp_path / "ours.oci", source.top.descriptor, documents, layers, "example.com/app", ["1", "2"])
+    own = replace(source.to_write(), repository="example.com/app", tags=("1", "2"))
+    write_own(tmp_path / "ours.oci", layout_files(own))
     image = read_layout(tmp_path / "ours.oci")
     assert (image.top.raw, image.repository, image.tags) == (IMAGE.manifest, "example.com/app", ("1", "2"))
 

@@ -134,16 +134,20 @@ def test_without_a_venv_there_are_no_scripts(image: Image) -> None:
     image.check("server", venv=False)
 
 
-def test_a_program_that_is_not_on_path_is_not_found_by_its_name(image: Image) -> None:
+def test_a_program_is_found_by_its_name_only_in_the_folders_of_path(image: Image) -> None:
     image.holds(MODULES, CONSOLE)
     assert "is in no folder of PATH (/usr/bin)" in image.problems("app", path="/usr/bin")[0]
+    # An empty part is not the root.
+    image.laid = [file_entry("tool", b"", 0o755)]
+    assert "is in no folder of PATH (:/usr/bin:)" in image.problems("tool", path=":/usr/bin:")[0]
 
 
 def test_a_script_whose_module_is_in_no_wheel_is_told(image: Image) -> None:
     image.holds({"app/__init__.py": b""}, CONSOLE)
     assert image.problems("app") == ["entrypoint: app needs the module app.cli, which is in no wheel that goes in"]
-    image.holds({"app/__init__.py": b""}, "[console_scripts]\napp = gone:main\n")
-    assert image.problems("app") == ["entrypoint: app needs the module gone, which is in no wheel that goes in"]
+    for group in ("console_scripts", "gui_scripts"):
+        image.holds({"app/__init__.py": b""}, f"[{group}]\napp = gone:main\n")
+        assert image.problems("app") == ["entrypoint: app needs the module gone, which is in no wheel that goes in"]
 
 
 @pytest.mark.parametrize("program", ["python", "python3", "python3.13", "/app/.venv/bin/python"])
@@ -180,7 +184,12 @@ def test_a_module_of_a_dependency_or_of_the_base_is_let_pass(image: Image) -> No
     for module in ("flask.cli", "six", "native", "json.tool"):
         image.holds(MODULES, f"[console_scripts]\napp = {module}:main\n")
         image.check("app")
+    image.holds(MODULES, "[console_scripts]\napp = torch.distributed.run:main\n")
+    assert image.problems("app") == [
+        "entrypoint: app needs the module torch.distributed.run, which is in no wheel that goes in"
+    ]
     image.system_site_packages = True
+    image.check("app")
     image.check("python", "-m", "torch.distributed.run")
 
 
@@ -267,7 +276,6 @@ def test_a_tag_that_tells_of_the_c_library_is_believed(tag: str, image: Image) -
 def test_binaries_that_need_no_c_library_are_let_pass(image: Image) -> None:
     image.holds({"app/_a.so": needing(b"GLIBCXX_3.4.30", b"xGLIBC_2.99", b"GLIBC_2.1"), "app/b.so": b""}, tag=LINUX)
     image.check()
-    image.check(libc=GLIBC, venv=False)
 
 
 def test_all_that_is_wrong_is_told_at_once(image: Image) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from hatch_oci.base.look import look_into
 from hatch_oci.base.python import Python
-from hatch_oci.base.stdlib import read_stdlib, stdlib_folder
+from hatch_oci.base.stdlib import read_stdlib
 from hatch_oci.layers.layer import Layer
 from hatch_oci.platform_image import stdlib_layers
 from hatch_oci.store.blobs import BlobStore
@@ -36,12 +36,18 @@ def sources(store: BlobStore, *layers: Sequence[Member], python: Python = PYTHON
     return dict(found)
 
 
-def test_the_library_lies_beside_the_binary() -> None:
-    assert stdlib_folder(PYTHON) == LIBRARY
-    assert stdlib_folder(replace(PYTHON, executable="/usr/bin/python3.13")) == "usr/lib/python3.13"
-    assert stdlib_folder(replace(PYTHON, executable="/bin/python3.13")) == "lib/python3.13"
-    free = replace(PYTHON, executable="/opt/bin/python3.13t", free_threaded=True)
-    assert stdlib_folder(free) == "opt/lib/python3.13t"
+@pytest.mark.parametrize(
+    ("executable", "library"),
+    [
+        ("/usr/local/bin/python3.13", "usr/local/lib/python3.13"),
+        ("/usr/bin/python3.13", "usr/lib/python3.13"),
+        ("/bin/python3.13", "lib/python3.13"),
+        ("/opt/bin/python3.13t", "opt/lib/python3.13t"),
+    ],
+)
+def test_the_library_lies_beside_the_binary(executable: str, library: str, store: BlobStore) -> None:
+    python = replace(PYTHON, executable=executable, free_threaded=executable.endswith("t"))
+    assert sources(store, [file(f"{library}/x.py", b"x")], python=python) == {f"{library}/x.py": b"x"}
 
 
 def test_modules_are_read_and_nothing_else(store: BlobStore) -> None:
