@@ -135,13 +135,15 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
     def _look(self, base: Base, store: BlobStore, reporter: Reporter) -> tuple[tuple[StoredBlob, ...], Contents]:
         """Return the base's layers, and what is in them; a sparse image does without the layers, if that is known."""
         settings = self.config.settings
-        if settings.sparse and "stdlib" not in settings.dependencies.bytecode:
+        # A push fetches what is missing where everybody finds it, and so not from a base on this machine.
+        sparse = settings.sparse and base.image_name is not None
+        if sparse and "stdlib" not in settings.dependencies.bytecode:
             absent = tuple(StoredBlob(one.digest, one.size, store.path(one.digest)) for one in base.layers)
             if contents := recall_contents(base, absent, store, settings.python, settings.libc):
                 return (), contents
         blobs = fetch_layers(base, store, reporter)
         contents = look_into(base, blobs, store, settings.python, settings.libc)
-        return (() if settings.sparse else blobs), contents
+        return (() if sparse else blobs), contents
 
     def _install(
         self,
@@ -161,7 +163,8 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             return Provided(), None
         python = contents.python
         if python is None:
-            raise BaseError(contents.problem)
+            advice = "; lock = false leaves the dependencies out" if settings.wheel is False else ""
+            raise BaseError(contents.problem + advice)
         if chosen.bytecode:
             check_compiler(python.minor, python.free_threaded)
         target = Target(python, platform)

@@ -128,7 +128,8 @@ def needs_of(metadata: ProjectMetadata[Any], wanted: Wanted) -> Needs:
     if mistakes:
         raise ConfigError(mistakes)
     name = canonicalize_name(core.raw_name)
-    return Needs(name, tuple(_without_itself(map(Requirement, texts), name, extras)), wanted)
+    needed = tuple(_without_itself(map(Requirement, texts), name, extras))
+    return Needs(name, needed, wanted, str(metadata.version))
 
 
 def _without_itself(

@@ -26,6 +26,8 @@ _OWN_LAYERS = 16
 """How many layers a build adds at most, unless it copies more folders than that."""
 
 _LEAST_FOR_DEPENDENCIES = 3
+_MOST_LAYERS = 127
+"""What engines take, the base's included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,9 @@ def _fresh(summary: str, entries: Sequence[Entry], ground: Ground, compression: 
 
 def _dependencies(settings: Settings, installation: Installation) -> Iterator[PlannedLayer]:
     others = 1 + len(settings.copies) + bool(installation.members) + bool(installation.app)
-    most = max(_OWN_LAYERS - others, _LEAST_FOR_DEPENDENCIES)
-    groups = [(group.summary, chosen) for group, chosen in installation.groups(settings.dependencies.layers, most)]
+    strategy = settings.dependencies.layers
+    most = max(_OWN_LAYERS - others, _LEAST_FOR_DEPENDENCIES) if strategy == "auto" else _MOST_LAYERS - others
+    groups = [(group.summary, chosen) for group, chosen in installation.groups(strategy, most)]
     if installation.members:
         names = ", ".join(one.facts.key for one in installation.members)
         groups.append((f"workspace {names}", installation.members))

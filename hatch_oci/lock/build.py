@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ _FORMAT = 1
 
 def build_sdist(filename: str, blob: StoredBlob, store: BlobStore, *, offline: bool) -> tuple[str, StoredBlob]:
     """Return name and content of the wheel that a source distribution makes; it is built once and remembered."""
-    key = f"{blob.digest.hex}-{_FORMAT}"
+    # A wheel that is not pure is one for this very Python.
+    key = f"{blob.digest.hex}-{sys.implementation.cache_tag}-{sysconfig.get_platform()}-{_FORMAT}"
     known: tuple[str, Digest] | None = store.recall("built", key, _read_built)
     if known and (found := store.find(known[1])):
         return known[0], found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import netrc
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -125,7 +126,7 @@ def _find_user(url: str) -> tuple[str, str] | None:
     """Return user and password for an index from ~/.netrc, else from the keyring, if it is installed."""
     host = urlsplit(url).hostname or ""
     with suppress(OSError, netrc.NetrcParseError, RuntimeError):
-        if found := netrc.netrc().authenticators(host):
+        if found := netrc.netrc(os.environ.get("NETRC")).authenticators(host):
             return found[0], found[2]
     try:
         import keyring

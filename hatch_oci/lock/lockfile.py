@@ -15,14 +15,15 @@ from packaging.utils import canonicalize_name
 
 from hatch_oci.errors import LockError
 from hatch_oci.image.document import encode_json
-from hatch_oci.lock.uv import run_uv
+from hatch_oci.lock.uv import run_uv, settings
 from hatch_oci.store.blobs import BlobStore
 
 AUTOMATIC = ("pylock.oci.toml", "pylock.toml", "uv.lock", "requirements.txt")
 """The names that are looked for, in this order."""
 
-_FORMAT = 1
+_FORMAT = 2
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*==\s*[^\s;\\]+")
+_FOLDER = re.compile(r'source = \{ (?:editable|virtual|directory) = "([^"]*)"')
 _HASH = re.compile(r"--hash[= ](sha256|sha384|sha512):([0-9a-f]+)")
 
 
@@ -88,7 +89,10 @@ def read_lock(path: Path, root: Path, wanted: Wanted, python: str, store: BlobSt
             "--no-default-groups",
             *options,
         ]
-        inputs = [path, root / "pyproject.toml"]
+        if path.resolve() not in {(root / name).resolve() for name in ("uv.lock", _workspace_lock(root) or "uv.lock")}:
+            message = f"{name}: uv reads its lock beside the project only; make a pylock.toml of it with `uv export`"
+            raise LockError(message)
+        inputs = [path, root / "pyproject.toml", *_member_projects(path)]
         text = _exported(arguments, inputs, root, store, offline=offline, stale=f"{name} is stale: run `uv lock`")
         return Lock(name, root, _parse(text, name), frozenset(), frozenset())
     if is_valid_pylock_path(path):
@@ -118,7 +122,7 @@ def _exported(
 ) -> str:
     """Return what uv makes of a lock, remembered for the same bytes of `inputs`."""
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs]
-    asked = [_FORMAT, os.path.relpath(folder, inputs[0].parent), list(arguments), contents]
+    asked = [_FORMAT, os.path.relpath(folder, inputs[0].parent), list(arguments), contents, settings()]
     anywhere, here = (hashlib.sha256(encode_json(key)).hexdigest() for key in (asked, [*asked, str(folder)]))
     for key in (anywhere, here):
         if isinstance(known := store.recall("locks", key), str):
@@ -126,9 +130,12 @@ def _exported(
     try:
         text = run_uv(arguments, folder, offline=offline)
     except LockError as error:
-        if stale and "--locked" in str(error):
+        if stale and "needs to be updated" in str(error):
             raise LockError(stale) from error
-        raise
+        if "--locked" not in arguments or "No interpreter found" not in str(error):
+            raise
+        # To see whether its lock is stale uv wants a Python of the project's; to read it, none.
+        text = run_uv(["--frozen" if one == "--locked" else one for one in arguments], folder, offline=offline)
     # Wheels that lie on this machine are named by where they do.
     store.remember("locks", here if "file:" in text else anywhere, text)
     return text
@@ -156,6 +163,12 @@ def _workspace_lock(root: Path) -> Path | None:
         if (folder / "uv.lock").is_file():
             return folder / "uv.lock" if _is_workspace(folder / "pyproject.toml") else None
     return None
+
+
+def _member_projects(lock: Path) -> list[Path]:
+    """Return the pyproject.toml files of the packages that a lock of uv's has from folders beside it."""
+    folders = sorted(set(_FOLDER.findall(_text(lock))))
+    return [path for folder in folders if (path := lock.parent / folder / "pyproject.toml").is_file()]
 
 
 def _is_workspace(path: Path) -> bool:

@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName, parse_wheel_filename
 from hatch_oci.errors import LockError
 from hatch_oci.lock.closure import active, check_closure
 from hatch_oci.lock.dependencies import Dependency, gather
+from hatch_oci.lock.facts import WheelFacts
 from hatch_oci.lock.lockfile import Wanted, find_lock, read_lock
 from hatch_oci.lock.selection import select
 from hatch_oci.lock.target import Target
@@ -28,6 +29,8 @@ class Needs:
     """Of the project itself, and of the extras and groups that are wanted."""
 
     wanted: Wanted
+    version: str = "0"
+    """The project's own, for packages that need it in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ def provide(
     needed = [("the project", one) for one in needs.requirements if active(one, target.environment)]
     there = {} if base_packages is None else {name: base_packages.get(name) for name in choices.excluded}
     ignored: Collection[str] = () if base_packages is not None else choices.excluded
-    facts = [one.facts for one in (*dependencies, *members)]
+    itself = WheelFacts(needs.name, needs.version, (), pure=True, modules=(), scripts=(), data=())
+    facts = [itself, *(one.facts for one in (*dependencies, *members))]
     check_closure(needed, facts, there, ignored, target.environment, lock.name)
     return Provided(tuple(dependencies), tuple(members), lock.name)
 

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
+from urllib.parse import unquote, urlsplit
 
 from packaging.markers import Environment, UndefinedComparison, UndefinedEnvironmentName
-from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageWheel, PylockSelectError
+from packaging.pylock import Package, PackageArchive, PackageDirectory, PackageSdist, PackageWheel, PylockSelectError
 from packaging.tags import Tag
 from packaging.utils import NormalizedName, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
@@ -110,6 +111,15 @@ def _with_sdist(package: Package) -> Package:
 
 
 def _pin(package: Package, source: object, target: Target, sdists: Collection[str]) -> Pinned:
+    if (
+        isinstance(source, PackageArchive)
+        and source.subdirectory is None
+        and (name := _name_of(source)).endswith(".whl")
+    ):
+        hashes, size, uploaded = source.hashes, source.size, source.upload_time
+        source = PackageWheel(
+            name=name, url=source.url, path=source.path, hashes=hashes, size=size, upload_time=uploaded
+        )
     if not isinstance(source, PackageWheel | PackageSdist):
         kind = "an archive" if package.archive else "a version control system"
         message = f"{package.name} comes from {kind}: only wheels with a hash go into an image; lock a release of it"
@@ -117,7 +127,9 @@ def _pin(package: Package, source: object, target: Target, sdists: Collection[st
     if isinstance(source, PackageSdist) and (source is _NONE or package.name not in sdists):
         raise LockError(_no_wheel(package, source, target))
     if not isinstance(source, PackageSdist):
-        version = parse_wheel_filename(source.filename)[1]
+        _, version, _, tags = parse_wheel_filename(source.filename)
+        if tags.isdisjoint(target.tags):
+            raise LockError(_no_wheel(replace(package, wheels=[source]), _NONE, target))
     elif package.version is None:
         message = f"{package.name} has no version in the lock"
         raise LockError(message)
@@ -133,6 +145,10 @@ def _pin(package: Package, source: object, target: Target, sdists: Collection[st
         size=source.size,
         upload_time=source.upload_time,
     )
+
+
+def _name_of(archive: PackageArchive) -> str:
+    return unquote(urlsplit(archive.url or archive.path or "").path.rpartition("/")[2])
 
 
 def _digest(name: str, source: PackageWheel | PackageSdist) -> Digest:

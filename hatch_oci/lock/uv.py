@@ -12,6 +12,17 @@ from hatch_oci.errors import LockError
 
 _SECONDS = 300.0
 _LONGEST = 600
+_HEEDED = (
+    *("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX", "UV_OFFLINE"),
+    *(
+        "UV_KEYRING_PROVIDER",
+        "UV_NATIVE_TLS",
+        "UV_SYSTEM_CERTS",
+        "UV_INSECURE_HOST",
+        "UV_HTTP_TIMEOUT",
+        "UV_CONFIG_FILE",
+    ),
+)
 _DATE = "1580601600"
 """2020-02-02, Hatch's own reproducible date."""
 
@@ -28,8 +39,9 @@ def run_uv(arguments: Sequence[str], folder: Path, *, offline: bool) -> str:
         "never",
         *(["--offline"] if offline else []),
     ]
-    # The environment of Hatch's build is nothing that uv should look at.
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    # Neither the environment of Hatch's build nor what leads uv to another project is for it to see.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "VIRTUAL_ENV"))}
+    environment |= settings() | {name: value for name, value in os.environ.items() if name == "UV_CACHE_DIR"}
     # It fetches a Python of the image's version otherwise, which nothing here would run.
     environment["UV_PYTHON_DOWNLOADS"] = "never"
     # Wheels that are built hold this date, not today's.
@@ -52,6 +64,11 @@ def run_uv(arguments: Sequence[str], folder: Path, *, offline: bool) -> str:
         message = f"uv {arguments[0]} fails: {_shortened(said.removeprefix('error: '))}"
         raise LockError(message)
     return result.stdout.decode("utf-8")
+
+
+def settings() -> dict[str, str]:
+    """Return the variables that may change what uv answers: where its indexes are, and how they are reached."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(_HEEDED)}
 
 
 def _shortened(text: str) -> str:

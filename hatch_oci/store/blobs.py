@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,28 +84,40 @@ class BlobStore:
         return self.folder / "blobs" / digest.algorithm / digest.hex
 
     def find(self, digest: Digest, size: int | None = None) -> StoredBlob | None:
-        """Return a blob whose bytes were hashed again just now; a damaged one is dropped.
+        """Return a blob whose bytes were hashed; a damaged one is dropped.
 
-        A `ContentError` where it is whole, but has not the `size` that somebody claims.
+        It is hashed again where its size, date or inode are not those that it had when it was hashed before. A
+        `ContentError` where it is whole, but has not the `size` that somebody claims.
         """
         path = self.path(digest)
-        hasher = digest.hasher()
-        found = 0
         try:
-            with path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    hasher.update(chunk)
-                    found += len(chunk)
+            seen = _look_of(path)
+            if self.recall("hashed", digest.hex) != seen:
+                if not self._is_whole(path, digest):
+                    return None
+                self._remember_look(digest, seen)
         except FileNotFoundError:
             return None
-        if hasher.hexdigest() != digest.hex:
-            with self._writing():
-                path.unlink(missing_ok=True)
-            return None
-        if size not in (None, found):
-            message = f"{digest} has {found} bytes, not the {size} that it should have"
+        if size not in (None, seen[0]):
+            message = f"{digest} has {seen[0]} bytes, not the {size} that it should have"
             raise ContentError(message)
-        return StoredBlob(digest, found, path)
+        return StoredBlob(digest, seen[0], path)
+
+    def _is_whole(self, path: Path, digest: Digest) -> bool:
+        hasher = digest.hasher()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                hasher.update(chunk)
+        if hasher.hexdigest() == digest.hex:
+            return True
+        with self._writing():
+            path.unlink(missing_ok=True)
+        return False
+
+    def _remember_look(self, digest: Digest, look: list[int]) -> None:
+        # What is lost of this costs a hash: an unwritable cache is no reason to fail here.
+        with suppress(OutputError):
+            self.remember("hashed", digest.hex, look)
 
     def read(self, digest: Digest, size: int | None = None) -> bytes | None:
         """Return the bytes of a small blob, as `find` finds it, or None."""
@@ -163,7 +175,7 @@ class BlobStore:
         with self._temporary() as file:
             # In ASCII, which holds also the names of files that are not UTF-8.
             self._write(file, json.dumps(value).encode("ascii"))
-            self._rename(file, self._fact(kind, key))
+            self._rename(file, self._fact(kind, key), durable=False)
 
     def _fact(self, kind: str, key: str) -> Path:
         return self.folder / "facts" / kind / f"{key}.json"
@@ -171,15 +183,17 @@ class BlobStore:
     def _keep(self, file: BinaryIO, digest: Digest, size: int) -> StoredBlob:
         path = self.path(digest)
         self._rename(file, path)
+        self._remember_look(digest, _look_of(path))
         return StoredBlob(digest, size, path)
 
-    def _rename(self, file: BinaryIO, path: Path) -> None:
+    def _rename(self, file: BinaryIO, path: Path, *, durable: bool = True) -> None:
         with self._writing():
             path.parent.mkdir(parents=True, exist_ok=True)
             file.flush()
             # Read-only for everyone: outputs may be hard links to this file.
             Path(file.name).chmod(0o444)
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
             Path(file.name).replace(path)
 
     def _write(self, file: BinaryIO, data: bytes) -> None:
@@ -204,3 +218,9 @@ class BlobStore:
                 f"make room, or set {CACHE_VARIABLE} to another folder"
             )
             raise OutputError(message) from error
+
+
+def _look_of(path: Path) -> list[int]:
+    """Return what changes when a file does: its size in bytes, date and inode."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]

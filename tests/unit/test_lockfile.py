@@ -89,7 +89,7 @@ def test_uv_is_not_asked_twice_for_the_same_lock(
     path = locked(project)
     first = read(path, project, store)
     # uv would stumble over it.
-    monkeypatch.setenv("UV_CONFIG_FILE", str(project / "nowhere.toml"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(project / "pyproject.toml" / "cache"))
     with pytest.raises(LockError, match="uv lock fails"):
         locked(project)
     assert read(path, project, store) == first
