@@ -183,6 +183,8 @@ def run(registry: Registry, shell: str, **variables: str) -> subprocess.Complete
     """Run `shell`, in which `$INSPECT` tells of the image."""
     inspect = f"{sys.executable} -m hatch_oci inspect {registry.address}/app:1"
     environment = {**os.environ, "INSPECT": inspect, **variables}
+    # What is buffered is tried once more at the end.
+    environment.pop("PYTHONUNBUFFERED", None)
     return subprocess.run(["sh", "-c", shell], env=environment, capture_output=True, check=False)
 
 
