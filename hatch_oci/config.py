@@ -92,17 +92,30 @@ def registry_options(root: Path) -> RegistryOptions:
 
     A `ConfigError` lists what is wrong with these keys.
     """
-    try:
-        metadata = ProjectMetadata(str(root), PluginManager())
-        targets = metadata.hatch.build_targets if (root / "pyproject.toml").is_file() else {}
-    except (ValueError, TypeError) as error:
-        raise ConfigError([f"pyproject.toml: {error}"]) from error
-    all_targets = Table("tool.hatch.build.targets", targets, lambda text: str(metadata.context.format(text)))
-    table = all_targets.table("oci")
+    table = _build_table(root).table("targets").table("oci")
     options = read_registry_options(table)
     if table.mistakes:
         raise ConfigError(table.mistakes)
     return options
+
+
+def image_folder(root: Path) -> Path:
+    """Return where `hatch build -t oci` puts the images of the project at `root`: `dist`, unless its tables say more."""
+    build = _build_table(root)
+    folder = build.table("targets").table("oci").text("directory") or build.text("directory", "dist")
+    if build.mistakes:
+        raise ConfigError(build.mistakes)
+    return root / folder
+
+
+def _build_table(root: Path) -> Table:
+    """Return the table `tool.hatch.build` of the project at `root`; an empty one without a project."""
+    try:
+        metadata = ProjectMetadata(str(root), PluginManager())
+        build = metadata.hatch.build_config if (root / "pyproject.toml").is_file() else {}
+    except (ValueError, TypeError) as error:
+        raise ConfigError([f"pyproject.toml: {error}"]) from error
+    return Table("tool.hatch.build", build, lambda text: str(metadata.context.format(text)))
 
 
 def needs_of(metadata: ProjectMetadata[Any], wanted: Wanted) -> Needs:

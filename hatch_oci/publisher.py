@@ -9,7 +9,7 @@ from typing import Any
 
 from hatch.publish.plugin.interface import PublisherInterface
 
-from hatch_oci.config import registry_options
+from hatch_oci.config import image_folder, registry_options
 from hatch_oci.errors import ConfigError, OCIError
 from hatch_oci.output.outcome import tell_pipelines
 from hatch_oci.output.reading import find_layout, read_layout
@@ -17,6 +17,7 @@ from hatch_oci.pushing import push_image
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, cache_folder
+from hatch_oci.table import Table
 
 _OPTIONS = ("repository", "tag", "digest-file")
 _HATCHS_OWN = ("no_prompt", "initialize_auth")
@@ -29,7 +30,7 @@ class OCIPublisher(PublisherInterface):
     PLUGIN_NAME = "oci"
 
     def publish(self, artifacts: list[str], options: dict[str, Any]) -> None:
-        """Push the layout among `artifacts`, or the one in `dist`; `-o repository=… -o tag=… -o digest-file=…`."""
+        """Push the layout among `artifacts`, or the one where the target writes; `-o repository=… -o tag=… -o digest-file=…`."""
         try:
             self._publish(artifacts, options)
         except OCIError as error:
@@ -38,12 +39,12 @@ class OCIPublisher(PublisherInterface):
             self.app.abort(str(error))
 
     def _publish(self, artifacts: list[str], options: dict[str, Any]) -> None:
-        self._check(options)
         root = Path(self.root)
-        folders = [Path(one) for one in artifacts] or [root / "dist"]
-        layout = folders[0] if (folders[0] / "oci-layout").is_file() else find_layout(folders[0])
-        repository = options.get("repository") or self.project_config.get("repository")
-        tags = [options["tag"]] if options.get("tag") else self.project_config.get("tags", [])
+        table = Table("tool.hatch.publish.oci", self.project_config, str)
+        repository = options.get("repository") or table.optional_text("repository")
+        tags = (options["tag"],) if options.get("tag") else table.texts("tags")
+        self._check(options, table)
+        layout = _find(artifacts, root)
         reporter = Reporter(
             info=self.app.display_info,
             warn=lambda text: self.app.display_warning(f"Warning: {text}"),
@@ -55,16 +56,22 @@ class OCIPublisher(PublisherInterface):
         for reference in pushed.references:
             self.app.display_info(reference)
 
-    def _check(self, options: dict[str, Any]) -> None:
+    @staticmethod
+    def _check(options: dict[str, Any], table: Table) -> None:
+        table.check_keys(_TABLE_KEYS)
         mistakes = [
-            f"Field `tool.hatch.publish.oci.{key}` is not known"
-            for key in self.project_config
-            if key not in _TABLE_KEYS
-        ]
-        mistakes += [
             f"Option `{key}` is not known; there are: {', '.join(_OPTIONS)}"
             for key in options
             if key not in (*_OPTIONS, *_HATCHS_OWN)
         ]
-        if mistakes:
-            raise ConfigError(mistakes)
+        if table.mistakes or mistakes:
+            raise ConfigError([*table.mistakes, *mistakes])
+
+
+def _find(artifacts: list[str], root: Path) -> Path:
+    """Return the layout among `artifacts`, wheels and archives maybe, or the one in their only folder."""
+    paths = [Path(artifact) for artifact in artifacts]
+    layouts = [path for path in paths if (path / "oci-layout").is_file()]
+    if len(layouts) == 1:
+        return layouts[0]
+    return find_layout(paths[0].parent if layouts else paths[0] if paths else image_folder(root))

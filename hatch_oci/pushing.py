@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from hatch_oci.errors import InvalidReference, OutputError
+from hatch_oci.errors import ContentError, InvalidReference, OutputError, RegistryError
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Index
-from hatch_oci.image.reference import DOCKER_HUB, Reference
-from hatch_oci.output.reading import StoredImage
+from hatch_oci.image.media_types import is_distributable
+from hatch_oci.image.reference import DOCKER_HUB, Reference, is_tag, shown
+from hatch_oci.output.reading import StoredImage, read_file
+from hatch_oci.registry.options import OFFLINE_VARIABLE
 from hatch_oci.registry.pull import Repository
 from hatch_oci.registry.push import Blob, Destination, MissingBlobsError
 from hatch_oci.registry.transport import Transport
+from hatch_oci.stopping import check, work_on
 from hatch_oci.store.blobs import BlobStore
 
 _PARALLEL = 4
@@ -49,12 +52,18 @@ def push_image(
     What the registry has is not sent; the base's layers are mounted from its repository where that is in the same
     registry, and fetched only where they are neither here nor there. Running it again goes on where it ended.
     """
-    name = repository or image.repository or ""
-    place = _read_repository(name)
+    place = _read_repository(image, repository)
+    chosen = tuple(dict.fromkeys(tags)) or image.tags or ("latest",)
+    for tag in chosen:
+        if not is_tag(tag):
+            message = f"not a tag: {shown(tag)}; write it like 1.0"
+            raise InvalidReference(message)
+    if transport.options.offline:
+        message = f"{place.registry} is not reached while {OFFLINE_VARIABLE} is set: push without it"
+        raise RegistryError(message)
     destination = Destination(transport, place.registry, place.repository)
     known = _Known(store, place.registry, place.repository)
     push = _Push(image, destination, known, transport, store)
-    chosen = tuple(dict.fromkeys(tags)) or image.tags or ("latest",)
     try:
         push.run(chosen)
     except MissingBlobsError:
@@ -64,7 +73,11 @@ def push_image(
     return Pushed(f"{place.registry}/{place.repository}", chosen, image.top.digest, push.uploaded)
 
 
-def _read_repository(name: str) -> Reference:
+def _read_repository(image: StoredImage, repository: str | None) -> Reference:
+    name = repository or image.repository
+    if not name:
+        message = f"{image.layout} does not say where it belongs: set `repository`, or push --to REGISTRY/NAME"
+        raise InvalidReference(message)
     try:
         place = Reference.parse(f"{name}:tag")
     except InvalidReference:
@@ -74,6 +87,13 @@ def _read_repository(name: str) -> Reference:
         message = f"{name!r} names no registry: set `repository`, or push --to REGISTRY/NAME"
         raise InvalidReference(message)
     return place
+
+
+def _read_base(image: StoredImage) -> Reference | None:
+    """Return where the base is, if its label, which anybody may have written, is a reference."""
+    with suppress(InvalidReference):
+        return Reference.parse(image.base_name) if image.base_name else None
+    return None
 
 
 @dataclass
@@ -127,26 +147,16 @@ class _Push:
         self._transport = transport
         self._store = store
         self._lock = threading.Lock()
-        self._base = Reference.parse(image.base_name) if image.base_name else None
+        self._base = _read_base(image)
 
     def run(self, tags: Sequence[str]) -> None:
         """Push all of it."""
-        blobs = self._image.blobs
+        blobs = {digest: one for digest, one in self._image.blobs.items() if is_distributable(one.media_type)}
         missing = [one for digest, one in blobs.items() if not self._known.here(digest)]
-        total = sum(one.size for one in missing)
-        with (
-            self._transport.reporter.transfer(
-                f"Pushing {len(missing)} blobs to {self._destination.host}", total
-            ) as advance,
-            ThreadPoolExecutor(_PARALLEL) as pool,
-        ):
-            futures = [pool.submit(self._push_blob, one, advance) for one in missing]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        if missing:
+            what = f"Pushing {len(missing)} blobs to {self._destination.host}"
+            with self._transport.reporter.transfer(what, sum(one.size for one in missing)) as advance:
+                work_on(missing, lambda one: self._push_blob(one, advance), _PARALLEL)
         top = self._image.top
         if isinstance(top, Index):
             for manifest in self._image.manifests:
@@ -164,21 +174,28 @@ class _Push:
             if self._base and self._base.registry == self._destination.host:
                 source = self._base.repository
 
-        def read() -> Iterator[bytes]:
-            for piece in self._content(descriptor):
+        def counted(pieces: Iterator[bytes]) -> Iterator[bytes]:
+            for piece in pieces:
+                check()
                 yield piece
                 advance(len(piece))
+
+        def read() -> Iterator[bytes]:
+            return counted(self._content(descriptor))
 
         if self._destination.put_blob(Blob(digest, descriptor.size, read), source):
             with self._lock:
                 self.uploaded += descriptor.size
 
     def _content(self, descriptor: Descriptor) -> Iterator[bytes]:
-        """Yield a blob out of the layout, or of the base's registry where the layout is sparse."""
+        """Return a blob's bytes: out of the layout or, of a sparse one, the cache, where they come from its base."""
         digest = descriptor.digest
-        if self._image.path(digest).exists():
-            yield from self._image.read(digest)
-            return
+        path = self._image.path(digest)
+        if path.exists():
+            if path.is_file() and path.stat().st_size != descriptor.size:
+                message = f"{path} is not what its digest says: build the image anew"
+                raise ContentError(message)
+            return read_file(path)
         if self._base is None:
             message = f"{self._image.layout} lacks {digest}, and does not say where its base is: build it anew"
             raise OutputError(message)
@@ -186,6 +203,4 @@ class _Push:
         if stored is None:
             repository = Repository(self._transport, self._base)
             stored = self._store.put(repository.blob(descriptor), digest, descriptor.size)
-        with stored.path.open("rb") as file:
-            while chunk := file.read(1024 * 1024):
-                yield chunk
+        return read_file(stored.path)

@@ -8,7 +8,7 @@ import os
 from contextlib import closing
 from pathlib import Path
 
-from hatch_oci.config import registry_options
+from hatch_oci.config import image_folder, registry_options
 from hatch_oci.errors import OutputError
 from hatch_oci.loading import ENGINES, load_archive
 from hatch_oci.output.archive import archive_pieces
@@ -55,7 +55,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _push(options: argparse.Namespace, reporter: Reporter) -> None:
     root = Path.cwd()
-    layout = _build(root) if options.build else options.layout or find_layout(root / "dist")
+    layout = _build(root) if options.build else options.layout or find_layout(image_folder(root))
     image = read_layout(layout)
     with closing(Transport(registry_options(root), reporter)) as transport:
         pushed = push_image(image, options.to, options.tag, transport, BlobStore(cache_folder()))
@@ -64,7 +64,7 @@ def _push(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _load(options: argparse.Namespace, reporter: Reporter) -> None:
-    image = read_layout(options.layout or find_layout(Path.cwd() / "dist")).to_write()
+    image = read_layout(options.layout or find_layout(image_folder(Path.cwd()))).to_write()
     if len(image.manifests) > 1:
         message = "an engine on this machine runs one platform: build for that one alone, and load it"
         raise OutputError(message)

@@ -74,6 +74,11 @@ def essence(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+def is_distributable(media_type: str) -> bool:
+    """Tell whether a layer of this type may be passed on, not only its descriptor (image-spec, layer.md)."""
+    return not (_LAYER_TO_OCI.get(media_type) or "").startswith(_OCI_NONDISTRIBUTABLE)
+
+
 def oci_layer(media_type: str) -> str | None:
     """Return the OCI type of a layer whose type is OCI's or Docker's, None for any other."""
     return _LAYER_TO_OCI.get(media_type)

@@ -51,21 +51,23 @@ class StoredImage:
     def base_name(self) -> str | None:
         """Where everybody finds its base, if anywhere."""
         labels = (self.configs[0].document.get("config") or {}).get("Labels") or {}
-        return labels.get(BASE_NAME)
+        name = labels.get(BASE_NAME)
+        return name if isinstance(name, str) else None
 
     def path(self, digest: Digest) -> Path:
         """Return where a blob lies; in a sparse layout those of the base may be missing."""
         return self.layout / "blobs" / digest.algorithm / digest.hex
 
-    def read(self, digest: Digest) -> Iterator[bytes]:
-        """Yield a blob's bytes; an `OutputError` where the file cannot be read."""
-        try:
-            with self.path(digest).open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    yield chunk
-        except OSError as error:
-            message = f"cannot read {self.path(digest)}: {error.strerror or error}"
-            raise OutputError(message) from error
+
+def read_file(path: Path) -> Iterator[bytes]:
+    """Yield a file's bytes; an `OutputError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror or error}"
+        raise OutputError(message) from error
 
 
 def read_layout(layout: Path) -> StoredImage:
@@ -84,6 +86,9 @@ def read_layout(layout: Path) -> StoredImage:
         raise OutputError(message)
     top = read_manifest(_small(layout, entries[0]), f"the manifest of {layout}", expected=entries[0])
     manifests = [top] if isinstance(top, Manifest) else [_child(layout, entry) for entry in top.manifests]
+    if not manifests:
+        message = f"{layout} holds an index of no image: build it anew"
+        raise OutputError(message)
     configs = [read_config(_small(layout, one.config), f"the config of {layout}") for one in manifests]
     names = [name for entry in entries if (name := entry.annotations.get(CONTAINERD_NAME))]
     return StoredImage(

@@ -10,15 +10,17 @@ from hatch_oci.errors import RegistryError, UnreachableError
 from hatch_oci.image.digest import Digest
 from hatch_oci.registry.attempts import PASSING, Attempts, read_retry_after
 from hatch_oci.registry.session import Place, Session
-from hatch_oci.registry.transport import MAX_ERROR, Content, Transport
+from hatch_oci.registry.transport import MAX_ERROR, Content, Reply, Transport
+from hatch_oci.registry.urls import Target
 
 _ACCEPTED = 202
 _CREATED = 201
+_UPLOADS = "/blobs/uploads/"
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A blob to push: `read` gives its `size` bytes in pieces, each time it is called."""
+    """A blob to push: `read` makes it ready, and returns its `size` bytes in pieces, each time it is called."""
 
     digest: Digest
     size: int
@@ -41,10 +43,11 @@ class Destination:
 
     def has(self, digest: Digest) -> bool:
         """Tell whether the repository has a blob."""
-        reply = self._session.fetch("HEAD", f"/blobs/{digest}", {}, 0)
-        if reply.status not in (200, 404):
+        # Where its bytes lie elsewhere, it is there; and a URL that was signed for a GET takes no HEAD.
+        reply = self._session.fetch("HEAD", f"/blobs/{digest}", {}, 0, follow=False)
+        if reply.status != 404 and not 200 <= reply.status < 400:
             raise self._session.problem(reply, f"blob {digest}")
-        return reply.status == 200
+        return reply.status != 404
 
     def put_blob(self, blob: Blob, source: str | None = None) -> bool:
         """Upload a blob, or let the registry mount it from its repository `source`; tell whether bytes were sent.
@@ -73,31 +76,51 @@ class Destination:
         if reply.status == _CREATED:
             return
         joint = "@" if ":" in reference else ":"
-        name = f"{self.host}/{self.repository}{joint}{reference}"
+        problem = self._session.refusal(reply, f"the manifest {self.host}/{self.repository}{joint}{reference}")
         if reply.status in (400, 404) and b"BLOB_UNKNOWN" in reply.body:
-            message = f"{self.host} does not take {name}: it lacks a blob that the manifest names"
-            raise MissingBlobsError(message)
-        raise self._session.problem(reply, f"the manifest of {name}")
+            raise MissingBlobsError(str(problem))
+        raise problem
 
     def _begin(self, digest: Digest, source: str | None) -> str | None:
         """Begin an upload; return where to send it, None where the blob was mounted instead."""
-        query = f"?mount={quote(str(digest), safe='')}&from={quote(source, safe='')}" if source else ""
-        reply = self._session.fetch("POST", f"/blobs/uploads/{query}", {}, MAX_ERROR, Content.of(b""))
-        if reply.status == _CREATED:
+        reply = self._mount(digest, source) if source else None
+        if reply is None:
+            reply = self._session.fetch("POST", _UPLOADS, {}, MAX_ERROR, Content.of(b""), once=True)
+        if source and reply.status == _CREATED:
             return None
+        what = f"an upload of {digest}"
+        if reply.status in PASSING:
+            raise self._passing(reply, what)
         location = reply.headers.get("location", "")
         if reply.status != _ACCEPTED or not location:
-            raise self._session.problem(reply, f"an upload of {digest}")
-        return str(location)
+            raise self._session.refusal(reply, what)
+        return str(Target.read(location, Target.read(reply.hops[-1])))
+
+    def _mount(self, digest: Digest, source: str) -> Reply | None:
+        """Ask to mount a blob; return the answer, which may be that of an upload, or None for a refusal."""
+        query = f"?mount={quote(str(digest), safe='')}&from={quote(source, safe='')}"
+        try:
+            reply = self._session.fetch("POST", _UPLOADS + query, {}, MAX_ERROR, Content.of(b""), once=True)
+        except UnreachableError:
+            raise
+        except RegistryError:
+            # Who may write here need not be one who may read there.
+            return None
+        return reply if reply.status in (_CREATED, _ACCEPTED) or reply.status in PASSING else None
 
     def _send(self, blob: Blob, location: str) -> None:
         joint = "&" if "?" in location else "?"
         url = f"{location}{joint}digest={quote(str(blob.digest), safe='')}"
         headers = {"Content-Type": "application/octet-stream"}
-        reply = self._session.send_once("PUT", url, headers, Content(blob.size, blob.read))
+        # What has to come from elsewhere first comes now, and costs the upload no time.
+        pieces = blob.read()
+        reply = self._session.send_once("PUT", url, headers, Content(blob.size, lambda: pieces))
         if reply.status in PASSING or reply.status in (401, 404, 416):
             # The session is lost, or its token: the next try begins both anew.
-            message = f"HTTP {reply.status} from {self.host} at the end of {blob.digest}"
-            raise UnreachableError(message, read_retry_after(reply.headers.get("retry-after", "")))
+            raise self._passing(reply, f"the end of {blob.digest}")
         if reply.status != _CREATED:
-            raise self._session.problem(reply, f"blob {blob.digest}")
+            raise self._session.refusal(reply, f"blob {blob.digest}")
+
+    def _passing(self, reply: Reply, what: str) -> UnreachableError:
+        message = f"HTTP {reply.status} from {self.host} at {what}"
+        return UnreachableError(message, read_retry_after(reply.headers.get("retry-after", "")))

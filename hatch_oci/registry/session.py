@@ -79,15 +79,27 @@ class Session:
         return self._transport.scope(endpoint(self._host)[0])
 
     def fetch(
-        self, method: str, path: str, headers: Mapping[str, str], most: int, content: Content | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        most: int,
+        content: Content | None = None,
+        *,
+        follow: bool = True,
+        once: bool = False,
     ) -> Reply:
-        """Ask for `path` below the repository, and read an answer of at most `most` bytes."""
+        """Ask for `path` below the repository, and read an answer of at most `most` bytes.
+
+        Unless `follow` is set, a redirect is an answer; with `once`, it is the caller who tries again.
+        """
         seen: set[Way] = set()
+        patience = replace(self.patience, tries=1) if once else self.patience
         while True:
             used = self._authorization.header()
-            request = self._request(method, self._url(path), headers, used, content=content)
+            request = replace(self._request(method, self._url(path), headers, used, content=content), follow=follow)
             try:
-                reply = self._transport.fetch(request, most, self.patience)
+                reply = self._transport.fetch(request, most, patience)
             except PlainHTTPError as error:
                 message = f'{error}: if that is meant, set insecure-registries = ["{self.host}"]'
                 raise RegistryError(message) from error
@@ -141,6 +153,11 @@ class Session:
             return UnreachableError(message + text, tries=2)
         if reply.status == 404:
             return NotFoundError(f"{self.host} has no {what}{text}{advice}")
+        return self.refusal(reply, what)
+
+    def refusal(self, reply: Reply, what: str) -> RegistryError:
+        """Return the error for an answer to what was sent, which is not the one that was hoped for."""
+        text = said(reply.body, self._authorization.secrets)
         if reply.status == 429:
             advice = "wait, log in for a higher limit, or use a mirror"
             return RegistryError(f"{self.host} gives no more for now (HTTP 429){text}: {advice}")

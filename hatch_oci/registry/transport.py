@@ -70,6 +70,9 @@ class Request:
     """How near the addresses may be; None where the user named the host."""
 
     redirects: int = _MAX_REDIRECTS
+    follow: bool = True
+    """Whether a redirect is followed; otherwise it is the answer."""
+
     is_blob: bool = False
     """Whether the body is checked by its digest: then it may come over plain http, without credentials."""
 
@@ -180,7 +183,7 @@ class Transport:
             try:
                 self.reporter.debug(f"{request.method} {safe_url(str(hops[-1]))}: {response.status}")
                 headers = httpx.Headers(response.headers)
-                location = headers.get("location") if response.status in _REDIRECTS else None
+                location = headers.get("location") if request.follow and response.status in _REDIRECTS else None
                 if location is None:
                     body = self._body(response, hops[-1], deadline, slowly=request.is_blob)
                     yield Answer(tuple(map(str, hops)), response.status, headers, body)

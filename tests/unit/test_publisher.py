@@ -156,7 +156,7 @@ def test_all_mistakes_are_told_at_once(registry: Uploads, publish: Publish, caps
 def test_a_value_of_another_type_is_a_mistake(
     key: str, value: Any, registry: Uploads, publish: Publish, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert f"Field `tool.hatch.publish.oci.{key}`" in failure(publish, capsys, table={key: value})
+    assert f"ield `tool.hatch.publish.oci.{key}` must be " in failure(publish, capsys, table={key: value})
     assert registry.requests == []
 
 

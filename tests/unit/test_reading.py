@@ -17,7 +17,7 @@ from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Index
 from hatch_oci.output.layout import layout_files
 from hatch_oci.output.layout import write_layout as write_own
-from hatch_oci.output.reading import find_layout, read_layout
+from hatch_oci.output.reading import find_layout, read_file, read_layout
 from tests.unit.bases import AMD64, ARM64, index_of, small_image
 from tests.unit.documents import damaged, value_or_message
 from tests.unit.layouts import (
@@ -53,7 +53,7 @@ def test_what_was_written_is_read_as_it_is(tmp_path: Path) -> None:
     assert (image.repository, image.tags) == ("example.com:5000/acme/app", ("1.0", "latest"))
     assert list(map(str, image.blobs)) == [config_of(IMAGE), *layers_of(IMAGE)]
     for name, blob in IMAGE.blobs.items():
-        assert b"".join(image.read(Digest.parse(name))) == blob
+        assert b"".join(read_file(image.path(Digest.parse(name)))) == blob
 
 
 def test_our_own_layout_is_read(tmp_path: Path) -> None:

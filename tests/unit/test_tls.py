@@ -232,7 +232,7 @@ def test_a_server_without_tls_is_told_apart() -> None:
 def test_a_server_that_says_nothing_is_ended_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        patience = Patience(connect=10, stall=10, answer=0.3)
+        patience = Patience(connect=10, stall=10, answer=1.5)
         start = time.monotonic()
         with (
             closing(Transport(patience=patience)) as transport,
