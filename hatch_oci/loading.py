@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import BinaryIO, cast
@@ -12,6 +13,7 @@ from hatch_oci.errors import OutputError
 from hatch_oci.image.document import printable
 
 ENGINES = ("docker", "podman")
+_MAX_SAID = 64 * 1024
 
 
 def load_archive(pieces: Iterable[bytes], engine: str | None) -> str:
@@ -23,15 +25,17 @@ def load_archive(pieces: Iterable[bytes], engine: str | None) -> str:
     if name is None:
         message = f"{engine or ' or '.join(ENGINES)} is not installed"
         raise OutputError(message)
-    process = subprocess.Popen(  # noqa: S603 - an engine that the user has, without a shell
-        [name, "load"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    with process:
+    # Not a pipe: it would fill up while nobody reads, and the engine wait for ever.
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(  # noqa: S603 - an engine that the user has, without a shell
+            [name, "load"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
+        )
         # An engine that refuses goes away before the end.
-        with suppress(BrokenPipeError), cast(BinaryIO, process.stdin) as sink:
+        with process, suppress(BrokenPipeError), cast(BinaryIO, process.stdin) as sink:
             for piece in pieces:
                 sink.write(piece)
-        said = cast(BinaryIO, process.stderr).read(64 * 1024).decode("utf-8", "replace")
+        log.seek(0)
+        said = log.read(_MAX_SAID).decode("utf-8", "replace")
     if process.returncode:
         words = " ".join(said.split()).removeprefix("Error: ")
         message = f"{name} load fails: {printable(words, 400) or f'exit code {process.returncode}'}"

@@ -1,6 +1,8 @@
 """Archives: what other tools make of ours, and what a build makes of theirs."""
 
 import json
+import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,21 @@ def test_podman_loads_the_image_with_its_names(
     with containers.podman() as podman:
         podman("load", "--input", archive_of(project, form))
         assert podman.images() == {f"{REPOSITORY}:{tag}": manifest["config"]["digest"] for tag in tags}
+
+
+def test_load_streams_the_image_into_podman(built: Path, user: dict[str, str], tmp_path: Path) -> None:
+    require("podman", "runc")
+    _, manifest = first_image(layout_of(built))
+    with containers.podman() as podman:
+        # So that the podman that is found works in its own folder.
+        script = tmp_path / "bin" / "podman"
+        script.parent.mkdir()
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(["/usr/bin/podman", *podman.command[1:]])} "$@"\n')
+        script.chmod(0o755)
+        environment = user | podman.environment | {"PATH": f"{script.parent}:{user['PATH']}"}
+        command = (sys.executable, "-m", "hatch_oci", "load", "--engine=podman")
+        assert run(*command, folder=built, env=environment).stdout.split() == NAMES
+        assert podman.images() == dict.fromkeys(NAMES, manifest["config"]["digest"])
 
 
 def test_a_build_on_each_archive_is_a_build_on_the_layout(built: Path, user: dict[str, str]) -> None:
