@@ -109,9 +109,16 @@ def test_load_streams_the_image_into_podman(built: Path, user: dict[str, str], t
         script.parent.mkdir()
         script.write_text(f'#!/bin/sh\nexec {shlex.join(["/usr/bin/podman", *podman.command[1:]])} "$@"\n')
         script.chmod(0o755)
-        environment = user | podman.environment | {"PATH": f"{script.parent}:{user['PATH']}"}
-        command = (sys.executable, "-m", "hatch_oci", "load", "--engine=podman")
-        assert run(*command, folder=built, env=environment).stdout.split() == NAMES
+        command = (
+            "env",
+            f"PATH={script.parent}:/usr/bin:/bin",
+            sys.executable,
+            "-m",
+            "hatch_oci",
+            "load",
+            "--engine=podman",
+        )
+        assert run(*command, cwd=built, env={**user, **podman.environment}).stdout.split() == NAMES
         assert podman.images() == dict.fromkeys(NAMES, manifest["config"]["digest"])
 
 
