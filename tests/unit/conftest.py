@@ -117,3 +117,14 @@ def build_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def locked(tmp_path: Path, build_cache: Path) -> Path:  # noqa: ARG001 - builds of it must not use the user's own
     """Return a project with a lock of a pure wheel and a compiled one, and bases for two platforms."""
     return locked_project(tmp_path / "work" / "project")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a project of one package and a folder of static files."""
+    root = tmp_path / "project"
+    (root / "src" / "my_app").mkdir(parents=True)
+    (root / "src" / "my_app" / "__init__.py").write_text("def main(): ...\n")
+    (root / "static").mkdir()
+    (root / "static" / "page.html").write_text("<p>hello</p>\n")
+    return root

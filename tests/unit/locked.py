@@ -13,11 +13,11 @@ import pytest
 
 from demo.base import Image, Layer, digest, image
 from tests.unit.bases import AMD64, ARM64, index_of
+from tests.unit.building import SCRIPT, WHEEL, build, fails, names
 from tests.unit.dependencies import package_wheel
 from tests.unit.filesystems import Member, elf, file, folder, glibc, link, tar_of
 from tests.unit.locks import write_lock
 from tests.unit.projects import builder_of
-from tests.unit.test_builder import SCRIPT, WHEEL, build, fails, names
 from tests.unit.test_source import layout
 
 MAJOR, MINOR = sys.version_info[:2]

@@ -3,93 +3,16 @@
 from __future__ import annotations
 
 import json
-import tarfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from demo.base import Layer, digest, image
-from hatch_oci.builder import OCIBuilder
 from hatch_oci.config import wheel_builder
-from tests.unit.bases import AMD64
-from tests.unit.filesystems import GLIBC_LOADER, Member, elf, file, folder, glibc, link, tar_of
+from tests.unit.building import SCRIPT, WHEEL, build, fails, names, read, write_base
+from tests.unit.filesystems import folder
 from tests.unit.projects import builder_of
-from tests.unit.test_source import layout
 
-PYTHON = [
-    folder("usr"),
-    folder("usr/lib"),
-    folder("tmp", 0o1777),
-    link("lib", "usr/lib"),
-    link("lib64", "usr/lib"),
-    file("usr/lib/ld-linux-x86-64.so.2", b"loader"),
-    file("usr/lib/libc.so.6", glibc("2.36")),
-    file("usr/local/bin/python3.13", elf(GLIBC_LOADER)),
-    link("usr/local/bin/python3", "python3.13"),
-]
-SETTINGS = {"Env": ["PATH=/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.13.2"], "Cmd": ["python3"]}
-WHEEL = '[tool.hatch.build.targets.wheel]\npackages = ["src/my_app"]'
-SCRIPT = '[project.scripts]\nmy-app = "my_app:main"'
-
-pytestmark = pytest.mark.usefixtures("cache")
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HATCH_OCI_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("HATCH_QUIET", "1")
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    root = tmp_path / "project"
-    (root / "src" / "my_app").mkdir(parents=True)
-    (root / "src" / "my_app" / "__init__.py").write_text("def main(): ...\n")
-    (root / "static").mkdir()
-    (root / "static" / "page.html").write_text("<p>hello</p>\n")
-    return root
-
-
-def write_base(project: Path, members: Sequence[Member] = PYTHON, settings: Mapping[str, Any] = SETTINGS) -> None:
-    data = tar_of(members)
-    small = image([Layer(data, digest(data), "base")], settings, AMD64)
-    plain = small.manifest.replace(b"tar+gzip", b"tar")
-    layout(project / "base", (plain, None), images=(small,))
-
-
-def build(builder: OCIBuilder) -> Path:
-    (artifact,) = builder.build()
-    return Path(artifact)
-
-
-def read(layout_folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the manifest and the config of the first image in a layout."""
-    index = json.loads((layout_folder / "index.json").read_bytes())
-    manifest = json.loads(blob(layout_folder, index["manifests"][0]).read_bytes())
-    return manifest, json.loads(blob(layout_folder, manifest["config"]).read_bytes())
-
-
-def blob(layout_folder: Path, descriptor: Mapping[str, Any]) -> Path:
-    return layout_folder / "blobs" / "sha256" / str(descriptor["digest"]).removeprefix("sha256:")
-
-
-def names(layout_folder: Path, descriptor: Mapping[str, Any]) -> list[str]:
-    with tarfile.open(blob(layout_folder, descriptor)) as tar:
-        return tar.getnames()
-
-
-def fails(builder: OCIBuilder, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Build, and return the lines of the message that it ends with."""
-    with pytest.raises(SystemExit) as caught:
-        build(builder)
-    assert caught.value.code == 1
-    output = capsys.readouterr()
-    assert "Traceback" not in output.err
-    return output.err.splitlines()
+pytestmark = pytest.mark.usefixtures("build_cache")
 
 
 def test_a_wheel_is_built_and_laid_into_a_venv(project: Path) -> None:
@@ -199,57 +122,6 @@ def test_the_golden_digest_of_a_small_image(project: Path) -> None:
     assert entry["digest"] == "sha256:bda22ad2923c8716b957612f0fa82270b200a709b3af982890cf8961737af92f"
 
 
-STATIC = 'base-image = "scratch"\nwheel = false\ncopy = [{from = ".", to = "/srv", exclude = ["src"]}]'
-MADE = "my_app-1.2.3+local.1"
-
-
-def test_only_the_layout_is_written_unless_more_is_asked_for(project: Path) -> None:
-    build(builder_of(project, STATIC))
-    assert sorted(path.name for path in (project / "dist").iterdir()) == [f"{MADE}.oci", f"{MADE}.oci.json"]
-
-
-def test_each_form_holds_the_same_image_and_has_the_same_record(project: Path) -> None:
-    dist = project / "dist"
-    made = build(builder_of(project, STATIC))
-    record = (dist / f"{MADE}.oci.json").read_bytes()
-    for form, suffix in (("oci-archive", ".oci.tar"), ("docker-archive", ".docker.tar")):
-        (dist / f"{MADE}.oci.json").unlink()
-        # What is there of other forms is no part of this one.
-        assert list(builder_of(project, STATIC).build(versions=[form])) == [str(dist / f"{MADE}{suffix}")]
-        assert (dist / f"{MADE}.oci.json").read_bytes() == record
-        with tarfile.open(dist / f"{MADE}{suffix}") as tar:
-            index = tar.extractfile("index.json")
-            assert index is not None
-            assert index.read() == (made / "index.json").read_bytes()
-
-
-def test_forms_may_be_set_in_the_table(project: Path) -> None:
-    builder = builder_of(project, f'{STATIC}\nversions = ["oci-archive", "layout"]')
-    assert [Path(path).name for path in builder.build()] == [f"{MADE}.oci.tar", f"{MADE}.oci"]
-
-
-def test_a_docker_archive_of_several_platforms_is_refused_before_anything_is_done(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    table = 'base-image = "oci:nowhere"\nwheel = false\nplatforms = ["linux/amd64", "linux/arm64"]'
-    assert fails(builder_of(project, f'{table}\nversions = ["docker-archive"]'), capsys) == [
-        (
-            "a Docker archive holds an image for one platform, not for linux/amd64, linux/arm64: "
-            "set one of them in `platforms`, and build once for each"
-        )
-    ]
-
-
-@pytest.mark.parametrize("form", ["oci-archive", "docker-archive"])
-def test_an_archive_is_never_sparse(
-    form: str, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HATCH_OCI_SPARSE", "1")
-    assert fails(builder_of(project, f'{STATIC}\nversions = ["{form}"]'), capsys) == [
-        "an archive holds all layers: build it without HATCH_OCI_SPARSE"
-    ]
-
-
 def test_source_date_epoch_dates_the_image_and_changes_no_layer(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = 'base-image = "scratch"\nwheel = false\ncopy = [{from = "static", to = "/srv"}]'
     first, _ = read(build(builder_of(project, table)))
@@ -268,82 +140,6 @@ def test_a_prebuilt_wheel_is_taken(project: Path) -> None:
     (project / "src").rename(project / "gone")
     manifest, _ = read(build(builder))
     assert len(manifest["layers"]) == 3
-
-
-def test_clean_removes_layouts_and_records_and_nothing_else(project: Path) -> None:
-    builder = builder_of(project, 'base-image = "scratch"\nwheel = false')
-    build(builder)
-    dist = project / "dist"
-    ours = ("my_app-0.9.oci.json", "my_app-1.0.oci.tar", "my_app-1.0.docker.tar")
-    for name in (*ours, "my_app-1.0.tar", "my_app-extra-1.0.oci.json", "my_app-1.0.whl", "other-1.0.oci.json"):
-        (dist / name).touch()
-    list(builder.build(clean_only=True))
-    assert sorted(path.name for path in dist.iterdir()) == [
-        "my_app-1.0.tar",
-        "my_app-1.0.whl",
-        "my_app-extra-1.0.oci.json",
-        "other-1.0.oci.json",
-    ]
-
-
-def test_what_a_killed_build_moved_aside_is_back_though_this_one_fails(project: Path) -> None:
-    aside = project / "dist" / "my_app-1.2.3+local.1.oci.aside"
-    made = build(builder_of(project, 'base-image = "scratch"\nwheel = false'))
-    made.rename(aside)
-    with pytest.raises(SystemExit):
-        build(builder_of(project, 'base-image = "oci:nowhere"\nwheel = false'))
-    assert (made / "index.json").is_file()
-    made.rename(aside)
-    list(builder_of(project, 'base-image = "scratch"\nwheel = false').build(clean_only=True))
-    assert list((project / "dist").iterdir()) == []
-
-
-def test_clean_takes_a_symlink_in_the_place_of_a_layout_away(project: Path) -> None:
-    (project / "dist").mkdir()
-    (project / "dist" / "my_app-1.0.oci").symlink_to(project / "static")
-    list(builder_of(project, 'base-image = "scratch"\nwheel = false').build(clean_only=True))
-    assert list((project / "dist").iterdir()) == []
-    assert (project / "static" / "page.html").is_file()
-
-
-@pytest.mark.parametrize("directory", [None, "out", "."])
-def test_no_image_holds_the_one_that_was_built_before(project: Path, directory: str | None) -> None:
-    builder = builder_of(
-        project, 'base-image = "scratch"\nwheel = false\ncopy = [{from = ".", to = "/srv", exclude = ["notes"]}]'
-    )
-    (project / "dist").mkdir()
-    for suffix in (".oci.json", ".oci.tar", ".docker.tar"):
-        (project / "dist" / f"my_app-1.0{suffix}").touch()
-    (project / "sub").mkdir()
-    (project / "sub" / "my_app-1.0.oci").touch()
-    (project / "notes").touch()
-    where = None if directory is None else str(project / directory)
-    first, second = (read(Path(next(iter(builder.build(directory=where)))))[0] for _ in range(2))
-    assert first == second
-    made = (project / "dist" if where is None else Path(where)) / "my_app-1.2.3+local.1.oci"
-    assert names(made, first["layers"][0]) == [
-        "srv",
-        "srv/pyproject.toml",
-        *(f"srv/{name}" for name in ("src", "src/my_app", "src/my_app/__init__.py", "static", "static/page.html")),
-        *("srv/sub", "srv/sub/my_app-1.0.oci"),
-    ]
-
-
-def test_a_folder_of_the_build_directory_is_copied_where_from_names_it(project: Path) -> None:
-    table = (
-        'base-image = "scratch"\nwheel = false\ncopy = [{from = "dist", to = "/a"}, {from = "dist/site", to = "/b"}]'
-    )
-    builder = builder_of(project, table)
-    (project / "dist" / "site").mkdir(parents=True)
-    (project / "dist" / "site" / "page.html").touch()
-    (project / "dist" / "other-1.0.oci.json").touch()
-    for _ in range(2):
-        manifest, _ = read(build(builder))
-        made = project / "dist" / "my_app-1.2.3+local.1.oci"
-        assert [names(made, layer) for layer in manifest["layers"]] == [
-            ["a", "a/other-1.0.oci.json", "a/site", "a/site/page.html"],
-            ["b", "b/page.html"],
-        ]
 
 
 def test_a_base_without_python_says_where_was_looked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.building import blob
 from tests.unit.filesystems import elf, file
 from tests.unit.locked import (
     LOADERS,
@@ -21,7 +22,6 @@ from tests.unit.locked import (
     refused,
     write_bases,
 )
-from tests.unit.test_builder import blob
 
 
 def test_bytecode_of_all_three_goes_in_where_its_source_lies(locked: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from demo.base import digest
 from tests.unit.bases import AMD64, ARM64
+from tests.unit.building import blob, read
 from tests.unit.dependencies import package_wheel, snapshot
 from tests.unit.filesystems import file
 from tests.unit.locked import (
@@ -27,7 +28,6 @@ from tests.unit.locked import (
     refused,
     write_bases,
 )
-from tests.unit.test_builder import blob, read
 
 
 def test_dependencies_lie_between_the_venv_and_the_app(locked: Path) -> None:
