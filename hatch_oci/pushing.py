@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from hatch_oci.errors import ContentError, InvalidReference, OutputError, RegistryError
+from hatch_oci.errors import ContentError, InvalidReference, OutputError, RegistryError, UnreachableError
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Index
@@ -202,5 +202,9 @@ class _Push:
         stored = self._store.find(digest, descriptor.size)
         if stored is None:
             repository = Repository(self._transport, self._base)
-            stored = self._store.put(repository.blob(descriptor), digest, descriptor.size)
+            try:
+                stored = self._store.put(repository.blob(descriptor), digest, descriptor.size)
+            except UnreachableError as error:
+                # It was tried often enough: an upload that begins anew would not bring it either.
+                raise RegistryError(str(error)) from error
         return read_file(stored.path)

@@ -39,6 +39,7 @@ class Destination:
         self.host = host
         self.repository = repository
         self._transport = transport
+        self._closed: set[str] = set()
         self._session = Session(transport, Place(host, repository), transport.patience, actions="pull,push")
 
     def has(self, digest: Digest) -> bool:
@@ -83,7 +84,7 @@ class Destination:
 
     def _begin(self, digest: Digest, source: str | None) -> str | None:
         """Begin an upload; return where to send it, None where the blob was mounted instead."""
-        reply = self._mount(digest, source) if source else None
+        reply = self._mount(digest, source) if source and source not in self._closed else None
         if reply is None:
             reply = self._session.fetch("POST", _UPLOADS, {}, MAX_ERROR, Content.of(b""), once=True)
         if source and reply.status == _CREATED:
@@ -104,7 +105,8 @@ class Destination:
         except UnreachableError:
             raise
         except RegistryError:
-            # Who may write here need not be one who may read there.
+            # Who may write here need not be one who may read there. The next blob need not ask.
+            self._closed.add(source)
             return None
         return reply if reply.status in (_CREATED, _ACCEPTED) or reply.status in PASSING else None
 

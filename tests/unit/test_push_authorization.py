@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,10 +15,13 @@ import pytest
 
 from demo.registry import Handler, Repository
 from hatch_oci.errors import OCIError
+from hatch_oci.image.digest import Digest
+from hatch_oci.registry.push import Blob, Destination
+from hatch_oci.registry.transport import Transport
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import small_image
 from tests.unit.layouts import config_of, image_on, layers_of, push, write_layout
-from tests.unit.uploads import Uploads, read_body, serve_uploads
+from tests.unit.uploads import BRIEF, Uploads, read_body, serve_uploads
 
 IMAGE = small_image()
 BASIC = "Basic " + base64.b64encode(b"me:secret-word").decode()
@@ -189,6 +194,16 @@ def test_what_may_not_be_mounted_is_uploaded(guard: Guard, tmp_path: Path, store
     push(write_layout(tmp_path / "app.oci", [built]), f"{guard.uploads.address}/acme/app", store)
     assert guard.uploads.repositories["acme/app"].blobs == built.blobs
     assert "1" in guard.uploads.repositories["acme/app"].manifests
+
+
+def test_what_may_not_be_mounted_is_known_for_the_next_blob(guard: Guard) -> None:
+    with closing(Transport(patience=BRIEF)) as transport:
+        destination = Destination(transport, guard.uploads.address, "acme/app")
+        for content in (b"one", b"two"):
+            blob = Blob(Digest.of(content), len(content), partial(iter, [content]))
+            assert destination.put_blob(blob, "library/base")
+    mounts = {parse_qs(urlsplit(came.path).query).get("mount", [""])[0] for came in guard.uploads.requests}
+    assert mounts == {"", str(Digest.of(b"one"))}
 
 
 def test_what_somebody_else_pushed_from_here_bars_nothing(

@@ -130,6 +130,19 @@ def test_the_base_of_a_sparse_layout_comes_from_another_registry(to: str, tmp_pa
         assert other.paths("GET").count(f"/v2/library/base/blobs/{layers_of(built)[0]}") == 1
 
 
+def test_a_base_that_does_not_come_is_tried_as_often_as_any_download(
+    registry: Uploads, to: str, tmp_path: Path, store: BlobStore
+) -> None:
+    with serve_uploads() as other:
+        built = sparse(other, tmp_path / "app.oci")
+        path = f"/v2/library/base/blobs/{layers_of(built)[0]}"
+        other.answers["GET", path] = refuse(503, times=99)
+        with pytest.raises(OCIError, match=f"^HTTP 503 from {other.address} about blob "):
+            push(tmp_path / "app.oci", to, store)
+        assert other.paths("GET").count(path) == BRIEF.tries
+    assert registry.methods("/manifests/") == []
+
+
 def test_the_base_of_a_sparse_layout_comes_out_of_the_cache(
     registry: Uploads, to: str, tmp_path: Path, store: BlobStore
 ) -> None:
