@@ -223,7 +223,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         name, _, version = str(wheel_builder(self).artifact_project_id).partition("-")
         return Place(Path(directory), name, version)
 
-    def _left_out(self, place: Place) -> Callable[[Path], bool]:
+    def _left_out(self, place: Place) -> Callable[[str], bool]:
         """Return what tells the results of this and earlier builds, which no image may hold."""
         folders = {place.directory.resolve(), Path(self.config.directory).resolve()}
         places = [replace(place, directory=folder) for folder in folders]

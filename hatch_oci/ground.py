@@ -79,13 +79,17 @@ class Ground:
 
     def _at_real_path(self, entry: Entry, folders: dict[str, str]) -> Entry:
         check_entry(entry)
-        if entry.kind is Kind.FOLDER:
-            return replace(entry, path=self._folder(entry.path, folders))
         above, _, name = entry.path.rpartition("/")
-        return replace(entry, path=f"{self._folder(above, folders)}/{name}".lstrip("/"))
+        if entry.kind is Kind.FOLDER:
+            path = self._folder(entry.path, folders)
+        else:
+            path = f"{self._folder(above, folders)}/{name}".lstrip("/")
+        return entry if path == entry.path else replace(entry, path=path)
 
     def _folder(self, path: str, folders: dict[str, str]) -> str:
         """Return the real path of a folder, which is there or may be made; `folders` remembers those that were found."""
+        if path in folders:
+            return folders[path]
         missing = [path]
         while missing[-1] not in folders:
             missing.append(missing[-1].rpartition("/")[0])

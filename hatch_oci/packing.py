@@ -53,7 +53,7 @@ def plan_layers(
     root: Path,
     installation: Installation | None,
     base: Outline,
-    left_out: Callable[[Path], bool] = lambda _path: False,
+    left_out: Callable[[str], bool] = lambda _path: False,
 ) -> Plan:
     """Plan the venv, the dependencies, the workspace's members, the copied folders, and the app, which changes most.
 
@@ -72,7 +72,7 @@ def _planned(
     root: Path,
     installation: Installation | None,
     ground: Ground,
-    left_out: Callable[[Path], bool],
+    left_out: Callable[[str], bool],
 ) -> Iterator[PlannedLayer]:
     compression = settings.compression
     if installation:

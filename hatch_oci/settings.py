@@ -11,7 +11,6 @@ from hatch_oci.dependency_settings import DEPENDENCY_KEYS, DependencySettings, r
 from hatch_oci.errors import ConfigError
 from hatch_oci.image.platform import Platform
 from hatch_oci.layers.folder import Copy
-from hatch_oci.layers.layer import COMPRESSIONS
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry_settings import REGISTRY_KEYS, is_set, read_registry_options
 from hatch_oci.table import Table
@@ -19,6 +18,7 @@ from hatch_oci.values import (
     Words,
     optional_path,
     read_base_image,
+    read_compression,
     read_copy,
     read_created,
     read_env,
@@ -171,7 +171,7 @@ def read_settings(table: Table, project: Project) -> Settings:
         working_dir=optional_path(table, "working-dir"),
         stop_signal=read_stop_signal(table),
         created=read_created(table, project.timestamp),
-        compression=table.choice("compression", COMPRESSIONS),
+        compression=read_compression(table),
         format=read_format(table),
         python=optional_path(table, "python"),
         libc=read_libc(table),

@@ -14,6 +14,7 @@ from hatch_oci.errors import DocumentError, InvalidReference, PlatformError
 from hatch_oci.image.media_types import FAMILIES
 from hatch_oci.image.platform import Platform
 from hatch_oci.image.reference import Reference, is_tag
+from hatch_oci.layers.compress import COMPRESSIONS
 from hatch_oci.layers.folder import Copy
 from hatch_oci.table import Table
 
@@ -244,6 +245,17 @@ def read_format(table: Table) -> str:
     name = table.choice("format", tuple(FAMILIES))
     if table.values.get("annotations") and not FAMILIES[name].has_annotations:
         table.wrong("annotations", f"cannot be there with format = {name!r}, whose manifests have none: set `labels`")
+    return name
+
+
+def read_compression(table: Table) -> str:
+    """Return the name of a compression, whose library is at hand."""
+    name = table.choice("compression", tuple(COMPRESSIONS))
+    chosen = COMPRESSIONS[name]
+    if missing := chosen.missing():
+        table.wrong("compression", f"= {name!r} needs {missing}")
+    elif chosen.media_type not in FAMILIES[table.choice("format", tuple(FAMILIES))].layers:
+        table.wrong("compression", f"= {name!r} makes layers that format = 'docker' cannot say")
     return name
 
 

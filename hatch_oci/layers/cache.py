@@ -9,12 +9,12 @@ from typing import Any
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import encode_json
-from hatch_oci.layers.compress import BACKEND
+from hatch_oci.layers.compress import COMPRESSIONS
 from hatch_oci.layers.entry import Entry
-from hatch_oci.layers.layer import Layer, media_type_of, write_layer
+from hatch_oci.layers.layer import Layer, write_layer
 from hatch_oci.store.blobs import BlobStore
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when the same parts make other bytes."""
 
 
@@ -22,10 +22,12 @@ def cached_layer(
     parts: Sequence[Any], summary: str, compression: str, make: Callable[[], Iterable[Entry]], store: BlobStore
 ) -> Layer:
     """Return the layer that `make` gives the entries of, which depend on `parts` (as JSON) and on nothing else."""
-    key = hashlib.sha256(encode_json([_FORMAT, BACKEND, compression, list(parts)])).hexdigest()
+    key = hashlib.sha256(
+        encode_json([_FORMAT, COMPRESSIONS[compression].backend, compression, list(parts)])
+    ).hexdigest()
     known: tuple[Digest, Digest] | None = store.recall("layers", key, _read)
     if known and (blob := store.find(known[0])):
-        return Layer(Descriptor(media_type_of(compression), blob.digest, blob.size), known[1], summary)
+        return Layer(Descriptor(COMPRESSIONS[compression].media_type, blob.digest, blob.size), known[1], summary)
     layer = write_layer(make(), summary, compression, store)
     store.remember("layers", key, {"digest": str(layer.descriptor.digest), "diff-id": str(layer.diff_id)})
     return layer

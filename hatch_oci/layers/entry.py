@@ -21,6 +21,15 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """A file's content as raw deflate data (RFC 1951), which unpack to what has this CRC-32."""
+
+    crc32: int
+    read: Callable[[], Iterator[tuple[bytes, bytes]]]
+    """Gives the data in pieces, each with what it unpacks to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One file, symlink or folder of a layer.
 
@@ -36,11 +45,13 @@ class Entry:
     uid: int = 0
     gid: int = 0
     content: Content | None = None
+    packed: Packed | None = None
+    """The same content as an archive holds it."""
 
     @property
-    def parts(self) -> tuple[str, ...]:
-        """The path's components; entries are ordered by them."""
-        return tuple(self.path.split("/"))
+    def order(self) -> str:
+        """What entries are ordered by: the parts of the path, one after the other. No name holds a NUL."""
+        return self.path.replace("/", "\0")
 
 
 def file_entry(path: str, data: bytes, mode: int = 0o644) -> Entry:
@@ -74,23 +85,28 @@ def complete(entries: Iterable[Entry], has_folder: Callable[[str], bool]) -> lis
             raise SourceError(message)
     for entry in list(placed.values()):
         for parent in folders_above(entry.path):
-            there = placed.setdefault(parent, folder_entry(parent))
-            if there.kind != Kind.FOLDER:
+            there = placed.get(parent)
+            if there is None:
+                placed[parent] = folder_entry(parent)
+            elif there.kind != Kind.FOLDER:
                 message = f"/{parent} would be both a file and the folder of /{entry.path}"
                 raise SourceError(message)
+            else:
+                # Those above it have their turn with it, or had it.
+                break
     kept = [entry for entry in placed.values() if entry.kind != Kind.FOLDER or not has_folder(entry.path)]
-    return sorted(kept, key=lambda entry: entry.parts)
+    return sorted(kept, key=lambda entry: entry.order)
 
 
 def check_entry(entry: Entry) -> None:
     """Raise a `SourceError` for a path that is none, or that means something else in a layer."""
-    for part in entry.parts:
-        if part in ("", ".", "..") or "\0" in part:
-            message = f"not a path to pack: {entry.path!r}"
-            raise SourceError(message)
-        if part.startswith(".wh."):
-            message = f"cannot pack {entry.path!r}: in a layer, names that begin with .wh. delete files"
-            raise SourceError(message)
+    enclosed = f"/{entry.path}/"
+    if "//" in enclosed or "/./" in enclosed or "/../" in enclosed or "\0" in enclosed:
+        message = f"not a path to pack: {entry.path!r}"
+        raise SourceError(message)
+    if "/.wh." in enclosed:
+        message = f"cannot pack {entry.path!r}: in a layer, names that begin with .wh. delete files"
+        raise SourceError(message)
     try:
         (entry.path + entry.link).encode("utf-8")
     except UnicodeEncodeError:

@@ -6,15 +6,15 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from pathspec import GitIgnoreSpec
 
 from hatch_oci.errors import SourceError
-from hatch_oci.layers.entry import Content, Entry, Kind, folder_entry, folders_above
+from hatch_oci.layers.entry import Entry, Kind, folder_entry, folders_above
 
-_READ = 256 * 1024
+_READ = 1024 * 1024
 _MAX_LINKS = 40
 
 
@@ -39,7 +39,7 @@ class Copy:
     gid: int = 0
 
 
-def copy_entries(copy: Copy, root: Path, left_out: Callable[[Path], bool] = lambda _path: False) -> list[Entry]:
+def copy_entries(copy: Copy, root: Path, left_out: Callable[[str], bool] = lambda _path: False) -> list[Entry]:
     """List what `copy` takes from the project at `root`, without what `left_out` tells of real paths.
 
     Symlinks stay symlinks. A `SourceError` for one that leads out of the copied folder, for a `from` that a symlink
@@ -54,7 +54,7 @@ def copy_entries(copy: Copy, root: Path, left_out: Callable[[Path], bool] = lamb
                 message = f"copy: include and exclude choose from a folder, but {copy.source} is a file"
                 raise SourceError(message)
             path = f"{target}/{_from_system(source.name)}" if copy.target.endswith("/") else target
-            return [_file(source, path.strip("/"), copy)]
+            return [_file(str(source), source.stat(), path.strip("/"), copy)]
         if source.is_dir():
             entries = list(_folder(source.resolve(), target, copy, left_out))
             if any(entry.kind != Kind.FOLDER for entry in entries) or not (copy.include or copy.exclude):
@@ -78,10 +78,10 @@ def _check_inside(source: Path, root: Path, copy: Copy) -> None:
         raise SourceError(message)
 
 
-def _folder(source: Path, target: str, copy: Copy, left_out: Callable[[Path], bool]) -> Iterator[Entry]:
+def _folder(source: Path, target: str, copy: Copy, left_out: Callable[[str], bool]) -> Iterator[Entry]:
     include = _patterns(copy.include) if copy.include else None
-    exclude = _patterns(copy.exclude)
-    pending = [(source, "")]
+    exclude = _patterns(copy.exclude) if copy.exclude else None
+    pending = [(str(source), "")]
     if target:
         yield _folder_entry(target, copy)
     while pending:
@@ -91,10 +91,10 @@ def _folder(source: Path, target: str, copy: Copy, left_out: Callable[[Path], bo
             relative = f"{below}/{name}" if below else name
             path = f"{target}/{relative}" if target else relative
             is_folder = item.is_dir(follow_symlinks=False)
-            if left_out(Path(item.path)) or exclude.match_file(relative + "/" * is_folder):
+            if left_out(item.path) or (exclude and exclude.match_file(relative + "/" * is_folder)):
                 continue
             if is_folder:
-                pending.append((Path(item.path), relative))
+                pending.append((item.path, relative))
                 # Where patterns choose, folders come with the files that they hold.
                 if include is None:
                     yield _folder_entry(path, copy)
@@ -103,20 +103,22 @@ def _folder(source: Path, target: str, copy: Copy, left_out: Callable[[Path], bo
                     yield from (
                         _folder_entry(f"{target}/{above}".strip("/"), copy) for above in folders_above(relative)
                     )
-                read = Path(item.path)
-                yield _link(read, source, path, copy) if item.is_symlink() else _file(read, path, copy)
+                if item.is_symlink():
+                    yield _link(Path(item.path), source, path, copy)
+                else:
+                    yield _file(item.path, item.stat(), path, copy)
 
 
 def _from_system(name: str) -> str:
     """Return a name of the file system as UTF-8 has it, whatever the locale; `complete` refuses what is not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "surrogateescape")
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
 def _to_system(path: str) -> str:
     return os.fsdecode(path.encode("utf-8"))
 
 
-def _items(folder: Path) -> list[os.DirEntry[str]]:
+def _items(folder: str) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as items:
         return list(items)
 
@@ -170,34 +172,43 @@ def _leads_out(link: Path, source: Path) -> bool:
     return False
 
 
-def _file(source: Path, path: str, copy: Copy) -> Entry:
-    status = source.stat()
+def _file(source: str, status: os.stat_result, path: str, copy: Copy) -> Entry:
     if not stat.S_ISREG(status.st_mode):
         message = f"copy: {source} is neither a file, nor a folder, nor a symlink; exclude it"
         raise SourceError(message)
     mode = copy.mode if copy.mode is not None else 0o755 if status.st_mode & 0o100 else 0o644
-    return Entry(path, Kind.FILE, mode, status.st_size, uid=copy.uid, gid=copy.gid, content=_content(source, status))
+    content = _Content(source, *_look(status))
+    return Entry(path, Kind.FILE, mode, status.st_size, uid=copy.uid, gid=copy.gid, content=content)
 
 
-def _content(source: Path, seen: os.stat_result) -> Content:
-    """Return a function that reads the file, and fails unless it stays the one that was seen."""
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """Reads a file in pieces, and fails unless it stays the one that was seen; there may be many thousands of them."""
 
-    def read() -> Iterator[bytes]:
+    source: str
+    size: int
+    mtime: int
+    inode: int
+
+    def __call__(self) -> Iterator[bytes]:
         try:
-            with source.open("rb") as file:
-                _check_unchanged(source, seen, file)
-                while chunk := file.read(_READ):
+            with open(self.source, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs more than the opening
+                self._check(file)
+                left = self.size
+                while left > 0 and (chunk := file.read(min(left, _READ))):
+                    left -= len(chunk)
                     yield chunk
-                _check_unchanged(source, seen, file)
+                self._check(file)
         except OSError as error:
-            message = f"cannot read {source}: {error.strerror}"
+            message = f"cannot read {self.source}: {error.strerror}"
             raise SourceError(message) from error
 
-    return read
+    def _check(self, file: FileIO) -> None:
+        if _look(os.fstat(file.fileno())) != (self.size, self.mtime, self.inode):
+            message = f"{self.source} changed while the image was built; build again"
+            raise SourceError(message)
 
 
-def _check_unchanged(source: Path, seen: os.stat_result, file: BinaryIO) -> None:
-    now = os.fstat(file.fileno())
-    if (now.st_size, now.st_mtime_ns, now.st_ino) != (seen.st_size, seen.st_mtime_ns, seen.st_ino):
-        message = f"{source} changed while the image was built; build again"
-        raise SourceError(message)
+def _look(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes when a file does."""
+    return status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,22 +1,24 @@
-"""Layers: entries packed into the store, hashed on both sides of the compressor in one pass."""
+"""Layers: entries packed into the store, hashed on both sides of the compressor in one pass, on all cores."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.layers import tar
-from hatch_oci.layers.compress import Compressor, Gzip, Plain
-from hatch_oci.layers.entry import Entry
+from hatch_oci.layers.compress import BLOCK, COMPRESSIONS, Deflated, Job
+from hatch_oci.layers.entry import Entry, Packed
 from hatch_oci.store.blobs import BlobStore
 
-COMPRESSIONS = ("gzip", "none")
-
-_BATCH = 1024 * 1024
+_MOST_THREADS = 8
+_AHEAD = 2
+"""How many blocks wait for a thread, beyond one for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +36,91 @@ def write_layer(entries: Iterable[Entry], summary: str, compression: str, store:
 
     A `SourceError` where a file has not the size its entry says.
     """
-    compressor: Compressor = Gzip() if compression == "gzip" else Plain()
+    chosen = COMPRESSIONS[compression]
     plain = hashlib.sha256()
-    with store.create() as writer:
-        for batch in _batches(tar.pack(entries)):
-            plain.update(batch)
-            writer.write(compressor.compress(batch))
-        writer.write(compressor.finish())
-    descriptor = Descriptor(media_type_of(compression), writer.digest, writer.size)
+    with store.create() as writer, ThreadPoolExecutor(1) as hasher:
+        see = _aside(plain.update, hasher)
+        blocks = _blocks(_parts(entries, see) if chosen.reuses else tar.pack(entries), see)
+        for data in _in_order(chosen.jobs(blocks), min(_cores(), _MOST_THREADS)):
+            writer.write(data)
+    descriptor = Descriptor(chosen.media_type, writer.digest, writer.size)
     return Layer(descriptor, Digest("sha256", plain.hexdigest()), summary)
 
 
-def media_type_of(compression: str) -> str:
-    """Return the media type of a layer with one of `COMPRESSIONS`."""
-    return media_types.OCI_LAYER_GZIP if compression == "gzip" else media_types.OCI_LAYER
+def _parts(entries: Iterable[Entry], see: Callable[[bytes], None]) -> Iterator[bytes | Deflated]:
+    """Yield a tar in parts, of which those that are deflated already stay so; `see` is shown what is in these."""
+    plain: list[Entry] = []
+    for entry in entries:
+        if entry.packed is None:
+            plain.append(entry)
+            continue
+        yield from tar.members(plain)
+        plain = []
+        yield tar.header(entry)
+        yield Deflated(entry.size, entry.packed.crc32, _seen(entry.packed, see))
+        yield tar.padding(entry.size)
+    yield from tar.pack(plain)
 
 
-def _batches(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Join pieces: hashing and compressing a thousand small files' headers one by one costs more than the work."""
-    pending = bytearray()
-    for piece in pieces:
-        pending += piece
-        if len(pending) >= _BATCH:
-            yield bytes(pending)
-            pending.clear()
-    yield bytes(pending)
+def _seen(packed: Packed, see: Callable[[bytes], None]) -> Iterator[bytes]:
+    for piece, content in packed.read():
+        see(content)
+        yield piece
+
+
+def _blocks(parts: Iterable[bytes | Deflated], see: Callable[[bytes], None]) -> Iterator[bytes | Deflated]:
+    """Join the bytes among `parts`, and cut them at fixed places; `see` is shown each block."""
+    pending: list[bytes] = []
+    size = 0
+    for part in parts:
+        if isinstance(part, Deflated):
+            if size:
+                yield _shown(b"".join(pending), see)
+            pending, size = [], 0
+            yield part
+            continue
+        pending.append(part)
+        size += len(part)
+        if size >= BLOCK:
+            joined = b"".join(pending)
+            whole = size // BLOCK * BLOCK
+            for start in range(0, whole, BLOCK):
+                yield _shown(joined[start : start + BLOCK], see)
+            pending = [joined[whole:]]
+            size -= whole
+    if size:
+        yield _shown(b"".join(pending), see)
+
+
+def _shown(block: bytes, see: Callable[[bytes], None]) -> bytes:
+    see(block)
+    return block
+
+
+def _aside(see: Callable[[bytes], None], thread: ThreadPoolExecutor) -> Callable[[bytes], None]:
+    """Return a function that does what `see` does, in its order, but in another thread, at most two blocks behind."""
+    seen: deque[Future[None]] = deque()
+
+    def see_aside(data: bytes) -> None:
+        seen.append(thread.submit(see, data))
+        if len(seen) > 2:
+            seen.popleft().result()
+
+    return see_aside
+
+
+def _in_order(jobs: Iterable[Job], threads: int) -> Iterator[bytes]:
+    """Do jobs in several threads, and yield what they make in their order."""
+    with ThreadPoolExecutor(threads) as pool:
+        pending: deque[Future[bytes]] = deque()
+        for job in jobs:
+            pending.append(pool.submit(job))
+            if len(pending) > threads + _AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

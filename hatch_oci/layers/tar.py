@@ -15,18 +15,25 @@ MTIME = 315532800
 """Seconds: 1980-01-01, the oldest date that zip files can hold. One date for all: a layer whose content is the same
 is the same layer, whatever commit or day it was built on."""
 
+# Magic, version, no names of owners, no device.
+_USTAR = b"ustar\x0000" + bytes(64) + b"0000000\0" * 2
 _MAX_OCTAL_7 = 0o7777777
 _MAX_OCTAL_11 = 0o77777777777
 
 
 def pack(entries: Iterable[Entry]) -> Iterator[bytes]:
     """Yield a tar of `entries`, in their order; a `SourceError` where a file has not the size its entry says."""
+    yield from members(entries)
+    yield END
+
+
+def members(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """Yield a part of a tar: `pack` without what closes it."""
     for entry in entries:
         yield header(entry)
         if entry.content:
             yield from _exactly(entry, entry.content)
             yield padding(entry.size)
-    yield END
 
 
 def _exactly(entry: Entry, content: Content) -> Iterator[bytes]:
@@ -45,17 +52,25 @@ def header(entry: Entry) -> bytes:
     """Return the blocks that stand before an entry's content."""
     path = entry.path + "/" if entry.kind is Kind.FOLDER else entry.path
     prefix, name = _split(path)
-    records = {}
+    records: dict[str, str] = {}
     if name is None:
         records["path"] = path
     if len(entry.link) > 100 or not entry.link.isascii():
         records["linkpath"] = entry.link
-    limits = {"size": _MAX_OCTAL_11, "uid": _MAX_OCTAL_7, "gid": _MAX_OCTAL_7}
-    numbers = {"size": entry.size, "uid": entry.uid, "gid": entry.gid}
-    records |= {key: str(value) for key, value in numbers.items() if value > limits[key]}
-    numbers |= dict.fromkeys(records.keys() & numbers.keys(), 0)
-    block = _block(path if name is None else name, prefix, entry.kind.value, entry.mode, entry.link, **numbers)
+    size = _number("size", entry.size, _MAX_OCTAL_11, records)
+    uid = _number("uid", entry.uid, _MAX_OCTAL_7, records)
+    gid = _number("gid", entry.gid, _MAX_OCTAL_7, records)
+    name = path if name is None else name
+    block = _block(name, prefix, entry.kind.value, entry.mode, entry.link, size=size, uid=uid, gid=gid)
     return (_pax(records) + block) if records else block
+
+
+def _number(key: str, value: int, most: int, records: dict[str, str]) -> int:
+    """Return what stands in the header itself: 0 for what is too large for it, which goes into a record."""
+    if value <= most:
+        return value
+    records[key] = str(value)
+    return 0
 
 
 def padding(size: int) -> bytes:
@@ -92,8 +107,7 @@ def _block(
     name: str, prefix: str, kind: bytes, mode: int, link: str = "", *, size: int = 0, uid: int = 0, gid: int = 0
 ) -> bytes:
     before = _text(name, 100) + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, uid, gid, size, MTIME)
-    device = b"%07o\0%07o\0" % (0, 0)
-    after = kind + _text(link, 100) + b"ustar\x0000" + bytes(64) + device + _text(prefix, 155) + bytes(12)
+    after = kind + _text(link, 100) + _USTAR + _text(prefix, 155) + bytes(12)
     # The checksum is of the block with eight spaces in its place.
     return before + b"%06o\0 " % (sum(before) + sum(after) + 8 * 0x20) + after
 

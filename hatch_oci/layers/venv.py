@@ -136,7 +136,7 @@ def _member_entry(wheel: Wheel, member: Member, venv: Venv) -> tuple[Entry, str]
     top, _, rest = member.path.partition("/")
     if top != data_folder:
         path = f"{venv.site_packages}/{member.path}"
-        return Entry(path, Kind.FILE, mode, member.size, content=read), member.record_hash
+        return Entry(path, Kind.FILE, mode, member.size, content=read, packed=wheel.packed(member)), member.record_hash
     scheme, _, rest = rest.partition("/")
     folder = _schemes(wheel, venv).get(scheme)
     if scheme == "data" and rest.startswith("lib64/"):
@@ -148,7 +148,8 @@ def _member_entry(wheel: Wheel, member: Member, venv: Venv) -> tuple[Entry, str]
     if scheme == "scripts":
         data = _rewrite_shebang(b"".join(read()), venv)
         return file_entry(f"{folder}/{rest}", data, 0o755), record_hash(data)
-    return Entry(f"{folder}/{rest}", Kind.FILE, mode, member.size, content=read), member.record_hash
+    packed = wheel.packed(member)
+    return Entry(f"{folder}/{rest}", Kind.FILE, mode, member.size, content=read, packed=packed), member.record_hash
 
 
 def _schemes(wheel: Wheel, venv: Venv) -> dict[str, str]:

@@ -10,14 +10,15 @@ import re
 import stat
 import struct
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email.parser import HeaderParser
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
@@ -25,14 +26,17 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from hatch_oci.errors import WheelError
+from hatch_oci.layers.entry import Packed
+from hatch_oci.layers.member import ERRORS, read_member
 
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
-_READ = 256 * 1024
 _MAX_METADATA = 16 * 1024 * 1024
+_LEAST_PACKED = 64 * 1024
+"""Bytes; what is smaller becomes smaller still beside its neighbours."""
 _ENTRY_POINT = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[[^\]]*\])?")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 # All that zipfile was seen to raise over damaged archives; RuntimeError covers encryption and unknown methods.
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, ValueError, AssertionError)
+_ZIP_ERRORS = (zipfile.BadZipFile, *ERRORS, struct.error, RuntimeError, EOFError, ValueError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class Wheel:
 
     gui_scripts: Mapping[str, tuple[str, str]]
     archive: zipfile.ZipFile
+    file: BinaryIO
+    """What the archive is in."""
 
     @property
     def module_paths(self) -> Iterator[str]:
@@ -87,15 +93,24 @@ class Wheel:
 
     def read(self, member: Member) -> Iterator[bytes]:
         """Yield a member's bytes; a `WheelError` at the end if they are not the ones RECORD has the hash of."""
+        return (plain for _, plain in self.read_packed(member))
+
+    def packed(self, member: Member) -> Packed | None:
+        """Return a member as it is in the wheel, if it is deflated, and large enough to be passed on as it is."""
+        info = self.archive.getinfo(member.path)
+        if info.compress_type != zipfile.ZIP_DEFLATED or info.compress_size < _LEAST_PACKED:
+            return None
+        return Packed(info.CRC, partial(self.read_packed, member))
+
+    def read_packed(self, member: Member) -> Iterator[tuple[bytes, bytes]]:
+        """Yield a member as it is in the wheel, each piece with what it unpacks to; otherwise as `read`."""
         algorithm, _, expected = member.record_hash.partition("=")
         hasher = hashlib.new(algorithm)
-        size = 0
-        with _reading(self.filename, member.path), self.archive.open(member.path) as file:
-            while chunk := file.read(_READ):
-                hasher.update(chunk)
-                size += len(chunk)
-                yield chunk
-        if size != member.size or _encode_hash(hasher.digest()) != expected:
+        with _reading(self.filename, member.path):
+            for packed, plain in read_member(self.file, self.archive.getinfo(member.path)):
+                hasher.update(plain)
+                yield packed, plain
+        if _encode_hash(hasher.digest()) != expected:
             message = f"{self.filename}: {member.path} is not the file that RECORD describes"
             raise WheelError(message)
 
@@ -116,7 +131,7 @@ def open_wheel(path: Path, filename: str | None = None) -> Iterator[Wheel]:
             file = stack.enter_context(path.open("rb"))
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             archive = stack.enter_context(zipfile.ZipFile(file))
-            wheel = _read_wheel(filename, version, tags, sha256, archive)
+            wheel = _read_wheel(filename, version, tags, sha256, archive, file)
         except OSError as error:
             message = f"cannot read the wheel {path}: {error.strerror or error}"
             raise WheelError(message) from error
@@ -126,7 +141,9 @@ def open_wheel(path: Path, filename: str | None = None) -> Iterator[Wheel]:
         yield wheel
 
 
-def _read_wheel(filename: str, version: Version, tags: frozenset[Tag], sha256: str, archive: zipfile.ZipFile) -> Wheel:
+def _read_wheel(
+    filename: str, version: Version, tags: frozenset[Tag], sha256: str, archive: zipfile.ZipFile, file: BinaryIO
+) -> Wheel:
     infos = _checked_infos(filename, archive)
     dist_info = _find_dist_info(filename, infos)
 
@@ -172,6 +189,7 @@ def _read_wheel(filename: str, version: Version, tags: frozenset[Tag], sha256: s
         console_scripts=scripts.get("console_scripts", {}),
         gui_scripts=scripts.get("gui_scripts", {}),
         archive=archive,
+        file=file,
     )
 
 

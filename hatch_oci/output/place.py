@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,9 +41,11 @@ class Place:
             ):
                 yield path
 
-    def holds(self, path: Path) -> bool:
+    def holds(self, path: str) -> bool:
         """Tell whether `path` is this directory, or what a build of this target puts into it."""
-        return path == self.directory or (path.parent == self.directory and self._is_ours(path.name))
+        folder = str(self.directory)
+        above, name = os.path.split(path)
+        return path == folder or (above == folder and self._is_ours(name))
 
     def _is_ours(self, name: str) -> bool:
         match = _ANY.fullmatch(name)

@@ -119,7 +119,7 @@ def test_the_golden_digest_of_a_small_image(project: Path) -> None:
     table = 'base-image = "scratch"\nwheel = false\ncopy = [{from = "static", to = "/srv"}]'
     made = build(builder_of(project, table))
     (entry,) = json.loads((made / "index.json").read_bytes())["manifests"]
-    assert entry["digest"] == "sha256:bda22ad2923c8716b957612f0fa82270b200a709b3af982890cf8961737af92f"
+    assert entry["digest"] == "sha256:8003f1424f43f67a8c588cfbd800ea8762cb0282f772c0e3996f816d2a897181"
 
 
 def test_source_date_epoch_dates_the_image_and_changes_no_layer(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def test_config_and_layers_are_those_of_the_oci_format_and_labels_stay(project: 
 
 def test_the_golden_digest_of_a_small_image(project: Path) -> None:
     descriptor, _ = top(build(project, 'base-image = "scratch"\nformat = "docker"'))
-    assert descriptor["digest"] == "sha256:d10500e5df479202a206c37487c82290a6931516645f630a554d75d1d5fac9bb"
+    assert descriptor["digest"] == "sha256:d9c2c9f98f9be0807de37534422aa078bd110dd6d7a4b2ac8cb1a47e9e1b5503"
 
 
 def test_an_image_of_dockers_types_is_a_base_for_both_formats(project: Path, store: BlobStore) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import os
@@ -11,19 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from hatch_oci.errors import SourceError, WheelError
-from hatch_oci.image import media_types
-from hatch_oci.layers.compress import GZIP_IS_REPRODUCIBLE
+from hatch_oci.layers.compress import COMPRESSIONS, GZIP_IS_REPRODUCIBLE
 from hatch_oci.layers.entry import Entry, Kind, complete, file_entry, folder_entry, link_entry
-from hatch_oci.layers.layer import COMPRESSIONS, write_layer
+from hatch_oci.layers.layer import write_layer
 from hatch_oci.store.blobs import BlobStore
 
 BIG = bytes(range(256)) * 12_000
 
 # Changed only together with a line in the CHANGELOG: everybody's layers change with them.
 GOLDEN_TAR = "0b9e6d6baf9456cedf49ebefbfea46f74f20f670b11c93b2f551f59469e07dde"
-GOLDEN_GZIP = "0940d1574696ac570f47660906c7280a56bd3a62dfee2dd98c2791d6f45fdf2c"
+GOLDEN_GZIP = "02229eaa895b04bdc89badcdc15dad5599123a1414a6b850cb366c1518316703"
 
 
 def fixed_entries() -> list[Entry]:
@@ -41,6 +40,15 @@ def fixed_entries() -> list[Entry]:
     )
 
 
+def unpacked(raw: bytes) -> bytes:
+    """Return a layer's tar, as other tools read it."""
+    if raw.startswith(b"\x1f\x8b"):
+        return subprocess.run(["gzip", "-dc"], input=raw, capture_output=True, check=True).stdout
+    if raw.startswith(b"\x28\xb5\x2f\xfd"):
+        return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True).read()
+    return raw
+
+
 def left_in(store: BlobStore) -> list[str]:
     return [path.name for path in store.folder.rglob("*") if path.is_file()]
 
@@ -49,7 +57,7 @@ def left_in(store: BlobStore) -> list[str]:
 def test_digests_are_those_of_the_bytes_on_disk(compression: str, store: BlobStore) -> None:
     layer = write_layer(fixed_entries(), "what it holds", compression, store)
     raw = store.path(layer.descriptor.digest).read_bytes()
-    plain = gzip.decompress(raw) if compression == "gzip" else raw
+    plain = unpacked(raw)
     assert layer.descriptor.digest.hex == hashlib.sha256(raw).hexdigest()
     assert layer.diff_id.hex == hashlib.sha256(plain).hexdigest()
     assert (layer.descriptor.size, layer.summary) == (len(raw), "what it holds")
@@ -61,23 +69,20 @@ def test_digests_are_those_of_the_bytes_on_disk(compression: str, store: BlobSto
     ("compression", "media_type"),
     [
         ("gzip", "application/vnd.oci.image.layer.v1.tar+gzip"),
+        ("gzip-reuse", "application/vnd.oci.image.layer.v1.tar+gzip"),
+        ("zstd", "application/vnd.oci.image.layer.v1.tar+zstd"),
         ("none", "application/vnd.oci.image.layer.v1.tar"),
     ],
 )
 def test_the_media_type_tells_the_compression(compression: str, media_type: str, store: BlobStore) -> None:
     assert write_layer([], "", compression, store).descriptor.media_type == media_type
-    assert media_type in {media_types.OCI_LAYER, media_types.OCI_LAYER_GZIP}
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_tar_and_gzip_read_it(compression: str, store: BlobStore) -> None:
     layer = write_layer(fixed_entries(), "", compression, store)
     path = store.path(layer.descriptor.digest)
-    plain = (
-        subprocess.run(["gzip", "-dc"], input=path.read_bytes(), capture_output=True, check=True).stdout
-        if compression == "gzip"
-        else path.read_bytes()
-    )
+    plain = unpacked(path.read_bytes())
     env = {**os.environ, "LC_ALL": "C.UTF-8"}
     done = subprocess.run(["tar", "-tf", "-"], input=plain, capture_output=True, env=env, check=True)
     assert done.stderr == b""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,7 +90,7 @@ def mistakes(values: dict[str, Any]) -> list[str]:
             )
         ),
         ("created", datetime(2026, 1, 31, tzinfo=UTC), "must be a string"),
-        ("compression", "zstd", "must be one of: gzip, none"),
+        ("compression", "lz4", "must be one of: gzip, gzip-reuse, zstd, none"),
         ("python", "python3", f"{PATH}: 'python3'"),
         ("python", "/usr/bin/py\0thon", NUL),
         ("libc", "uclibc 1.0", 'must be like "glibc 2.36" or "musl 1.2"'),
@@ -239,3 +241,23 @@ def test_each_element_that_cannot_be_formatted_is_told() -> None:
     assert mistakes({"tags": ["{nope}", "1", "{nope}"], "base-image": "UPPER"})[1:] == [
         f"Element #{number} of field `t.tags` {UNKNOWN_FIELD}" for number in (1, 3)
     ]
+
+
+def test_docker_has_no_layers_of_zstd() -> None:
+    assert mistakes({"compression": "zstd", "format": "docker"}) == [
+        "Field `t.compression` = 'zstd' makes layers that format = 'docker' cannot say"
+    ]
+
+
+@pytest.mark.parametrize(("library", "found"), [("None", "none"), ("types.SimpleNamespace(__version__='0.1')", "0.1")])
+def test_zstd_needs_the_library_whose_bytes_are_known(library: str, found: str) -> None:
+    program = f"""
+import sys, types
+sys.modules["zstandard"] = {library}
+from hatch_oci.layers.compress import COMPRESSIONS
+print(COMPRESSIONS["zstd"].missing())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        f"zstandard 0.25.0, whose bytes are part of the digest ({found} is installed): install hatch-oci-image[zstd]\n"
+    )

@@ -75,7 +75,7 @@ def unpacked(tool: str, archive: bytes, folder: Path) -> dict[str, tuple[int, by
 
 
 def with_parents(entry: Entry) -> list[Entry]:
-    parts = entry.parts
+    parts = entry.path.split("/")
     return [*(folder_entry("/".join(parts[:depth])) for depth in range(1, len(parts))), entry]
 
 

@@ -1,0 +1,95 @@
+"""The members of a zip, read as they lie there and unpacked (APPNOTE.TXT, sections 4.3.7 and 4.4)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipInfo
+
+try:
+    from zlib_ng import zlib_ng
+except ImportError:
+    zlib_ng = None  # type: ignore[assignment]  # no wheel of it for this machine
+
+_LIBRARY = zlib_ng or zlib
+ERRORS = (zlib.error, _LIBRARY.error)
+"""What data raise that are damaged, beside zipfile's own."""
+
+_HEADER = struct.Struct("<4s2xH18xHH")
+_MAGIC = b"PK\x03\x04"
+_UTF8 = 0x800
+_SEALED = 0x1 | 0x20 | 0x40
+"""Flags of what is encrypted, or is a patch."""
+
+_READ = 256 * 1024
+_UNPACKED = 1024 * 1024
+"""Bytes of the largest piece that is unpacked at once."""
+
+
+def read_member(file: BinaryIO, info: ZipInfo) -> Iterator[tuple[bytes, bytes]]:
+    """Yield a member in pieces: as it is in the zip (stored or deflated), and what is in it.
+
+    A `BadZipFile`, `EOFError` or one of `ERRORS` where it is not what the zip's directory says, also after the last
+    piece.
+    """
+    _seek(file, info)
+    crc = size = 0
+    for packed, plain in _inflated(file, info) if info.compress_type == ZIP_DEFLATED else _stored(file, info):
+        crc = _LIBRARY.crc32(plain, crc)
+        size += len(plain)
+        if size > info.file_size:
+            break
+        yield packed, plain
+    if size != info.file_size or crc != info.CRC:
+        message = "its size or its CRC-32 is another one"
+        raise BadZipFile(message)
+
+
+def _seek(file: BinaryIO, info: ZipInfo) -> None:
+    """Go to where the data begin, behind a header that must be about the same member."""
+    file.seek(info.header_offset)
+    magic, flags, name_length, extra_length = _HEADER.unpack(file.read(_HEADER.size))
+    if magic != _MAGIC:
+        message = "it has no header"
+        raise BadZipFile(message)
+    if (flags | info.flag_bits) & _SEALED:
+        message = "it is encrypted, or a patch"
+        raise BadZipFile(message)
+    name = file.read(name_length).decode("utf-8" if flags & _UTF8 else "cp437")
+    if name != info.orig_filename:
+        message = f"its header names {name[:100]!r}"
+        raise BadZipFile(message)
+    file.seek(extra_length, 1)
+
+
+def _stored(file: BinaryIO, info: ZipInfo) -> Iterator[tuple[bytes, bytes]]:
+    for data in _data(file, info.compress_size):
+        yield data, data
+
+
+def _inflated(file: BinaryIO, info: ZipInfo) -> Iterator[tuple[bytes, bytes]]:
+    inflater = _LIBRARY.decompressobj(-zlib.MAX_WBITS)
+    for data in _data(file, info.compress_size):
+        packed = data
+        rest = data
+        while rest:
+            plain = inflater.decompress(rest, _UNPACKED)
+            rest = inflater.unconsumed_tail
+            yield packed, plain
+            packed = b""
+    yield b"", inflater.flush()
+    if not inflater.eof or inflater.unused_data:
+        message = "its data end too early, or too late"
+        raise BadZipFile(message)
+
+
+def _data(file: BinaryIO, size: int) -> Iterator[bytes]:
+    left = size
+    while left:
+        data = file.read(min(left, _READ))
+        if not data:
+            raise EOFError
+        left -= len(data)
+        yield data
