@@ -18,7 +18,8 @@ class Ground:
     def __init__(self, base: Outline) -> None:
         """Begin with the base alone."""
         self._base = base
-        self._laid: dict[str, tuple[Entry, str]] = {}
+        self._layers: list[tuple[str, dict[str, Entry]]] = []
+        """What was laid so far: the summaries of layers, each with its entries by their paths."""
 
     def lay(self, entries: Iterable[Entry], summary: str) -> list[Entry]:
         """Return a layer's entries as they are to be written: complete, in order, and with no symlink in their paths.
@@ -32,16 +33,16 @@ class Ground:
             raise SourceError(message) from None
         for entry in laid:
             self._check(entry, summary)
-        self._laid |= {entry.path: (entry, summary) for entry in laid}
+        self._layers.append((summary, {entry.path: entry for entry in laid}))
         return laid
 
     def laid(self, path: str) -> Entry | None:
         """Return what one of our layers has where `path` leads, None where there is nothing of ours."""
-        return self._laid.get(self.real_path(path), (None,))[0]
+        return self._find(self.real_path(path))
 
     def has_part(self, *names: str) -> bool:
         """Tell whether one of our files, or a folder of it, has one of these names."""
-        return any(part in names for path in self._laid for part in path.split("/"))
+        return any(part in names for _, entries in self._layers for path in entries for part in path.split("/"))
 
     def has(self, path: str) -> bool:
         """Tell whether `path` leads to a file."""
@@ -112,17 +113,17 @@ class Ground:
         return real
 
     def _changes(self, entry: Entry) -> bool:
-        if entry.kind is not Kind.FOLDER or entry.path not in self._laid:
+        there = self._find(entry.path) if entry.kind is Kind.FOLDER else None
+        if there is None:
             return False
-        there = self._laid[entry.path][0]
         plain = folder_entry(entry.path)
         return all((entry.mode, entry.uid, entry.gid) != (one.mode, one.uid, one.gid) for one in (there, plain))
 
     def _check(self, entry: Entry, summary: str) -> None:
         path = entry.path
-        if path in self._laid:
-            if entry.kind is not Kind.FOLDER or not self._is_folder(path):
-                message = f"{self._laid[path][1]} and {summary} both want the path /{path}"
+        if there := self._find(path):
+            if not entry.kind is there.kind is Kind.FOLDER:
+                message = f"{self._whose(path)} and {summary} both want the path /{path}"
                 raise SourceError(message)
         elif entry.kind is not Kind.FOLDER and self._base.is_folder(path):
             message = f"{summary} would replace /{path}, which is a folder of the base"
@@ -132,19 +133,20 @@ class Ground:
             raise SourceError(message)
 
     def _is_folder(self, path: str) -> bool:
-        if path in self._laid:
-            return self._laid[path][0].kind is Kind.FOLDER
-        return self._base.is_folder(path)
+        there = self._find(path)
+        return there.kind is Kind.FOLDER if there else self._base.is_folder(path)
 
     def _is_file(self, path: str) -> bool:
-        if path in self._laid:
-            return self._laid[path][0].kind is Kind.FILE
-        return self._base.is_file(path)
+        there = self._find(path)
+        return there.kind is Kind.FILE if there else self._base.is_file(path)
 
     def _link(self, path: str) -> str | None:
-        if path in self._laid:
-            return self._laid[path][0].link or None
-        return self._base.link(path)
+        there = self._find(path)
+        return (there.link or None) if there else self._base.link(path)
 
     def _whose(self, path: str) -> str:
-        return self._laid[path][1] if path in self._laid else "the base"
+        return next((summary for summary, entries in reversed(self._layers) if path in entries), "the base")
+
+    def _find(self, path: str) -> Entry | None:
+        """Return what the highest of our layers has at `path` itself."""
+        return next((entries[path] for _, entries in reversed(self._layers) if path in entries), None)

@@ -95,7 +95,10 @@ def complete(entries: Iterable[Entry], has_folder: Callable[[str], bool]) -> lis
                 # Those above it have their turn with it, or had it.
                 break
     kept = [entry for entry in placed.values() if entry.kind != Kind.FOLDER or not has_folder(entry.path)]
-    return sorted(kept, key=lambda entry: entry.order)
+    # There may be a hundred thousand: what is not needed any more makes room.
+    del placed
+    kept.sort(key=lambda entry: entry.order)
+    return kept
 
 
 def check_entry(entry: Entry) -> None:
