@@ -135,11 +135,19 @@ def _compiler(venv: Venv) -> Compiler:
 
 
 def _at_real_path(venv: Venv, ground: Ground) -> Venv:
-    """Return the venv at the place that its prefix leads to; a `SourceError` where that is the base's Python's own."""
+    """Return the venv at the place that its prefix leads to; a `SourceError` where the base has a Python there."""
     if ground.real_path(venv.bin) == posixpath.dirname(venv.python).strip("/"):
         message = f"prefix = {venv.prefix!r} is where the base has its own Python, {venv.python}: choose another folder"
         raise SourceError(message)
-    return replace(venv, prefix=f"/{ground.real_path(venv.prefix)}")
+    real = replace(venv, prefix=f"/{ground.real_path(venv.prefix)}")
+    # A venv laid over another would be neither: the packages of both, in versions that nobody chose together.
+    if there := next((entry.path for entry in venv_entries(real) if ground.has(entry.path)), None):
+        message = (
+            f"prefix = {venv.prefix!r}: the base has a Python environment there already, with /{there}\n"
+            "Choose another `prefix`, or a base without one: the packages of both would mix"
+        )
+        raise SourceError(message)
+    return real
 
 
 def _check_apart(summary: str, entries: Sequence[Entry], installation: Installation, ground: Ground) -> None:

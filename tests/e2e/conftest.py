@@ -1,5 +1,6 @@
 """Fixtures: registry and bases once a session, a project and an environment for every test."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +8,23 @@ from typing import NamedTuple
 
 import pytest
 
-from . import bases, debian, samples
-from .projects import EXAMPLE, copy_example, environment, without_proxies
+from . import bases, containers, debian, samples
+from .debian import ARCHITECTURES, PLATFORMS
+from .projects import (
+    EXAMPLE,
+    TAG,
+    copy_example,
+    environment,
+    hatchling_build,
+    layout_of,
+    set_platforms,
+    without_proxies,
+)
 from .registries import serve
 from .requirements import missing, require, require_amd64, require_root
 from .sharing import locked, made_once, shared_folder
 from .shell import run
+from .trees import Tree
 
 
 class Registry(NamedTuple):
@@ -91,6 +103,36 @@ def debian_base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     storage = made_once(tmp_path_factory, "debian-storage", make)
     with serve(storage, tmp_path_factory.mktemp("registry")) as address:
         yield f"{address}/{debian.REPOSITORY}:{debian.TAG}"
+
+
+@pytest.fixture(scope="module")
+def built(
+    debian_base: str,
+    shared_cache: Path,
+    package_index: None,  # noqa: ARG001 - the example's dependencies come from there
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """Answer the example, built for both platforms."""
+
+    def make(project: Path) -> None:
+        copy_example(project)
+        set_platforms(project, *PLATFORMS)
+        home = project.with_name("home")
+        hatchling_build(project, environment(home, BASE_IMAGE=debian_base, HATCH_OCI_CACHE_DIR=str(shared_cache)))
+
+    return made_once(tmp_path_factory, "both-platforms", make)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def tree(request: pytest.FixtureRequest, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
+    """Let skopeo copy one of the images out of the index, verifying digests, and umoci unpack it."""
+    require("skopeo", "umoci")
+    scratch = tmp_path_factory.mktemp("tree")
+    choice = ("--override-arch", request.param, "copy")
+    run("skopeo", "--insecure-policy", *choice, f"oci:{layout_of(built)}:{TAG}", f"oci:{scratch / 'one'}:x")
+    with containers.unpacked(scratch / "one", "x", scratch / "bundle") as bundle:
+        shutil.rmtree(scratch / "one")
+        yield Tree(request.param, bundle)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,18 @@ from typing import NamedTuple
 VENV = "app/.venv"
 
 
+class Tree(NamedTuple):
+    """An image of the index, unpacked."""
+
+    architecture: str
+    bundle: Path
+
+    @property
+    def root(self) -> Path:
+        """Answer the folder that is `/` in the image."""
+        return self.bundle / "rootfs"
+
+
 class Row(NamedTuple):
     """A row of a RECORD: the file that it is about, and what it says of it."""
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
+from bench import layers
 from bench.bump import bump
+from bench.stack import PLATFORMS
 from bench.watch import Watch
+from hatch_oci.errors import OCIError
+from hatch_oci.image.platform import Platform
+from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.lock.layers import dependency_layer
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.dependencies import contents, dependency, package_wheel
@@ -49,6 +58,34 @@ def test_a_watch_sees_what_is_opened_and_written_while_it_watches(tmp_path: Path
     with watch.seeing() as nothing:
         pass
     assert (nothing.written, nothing.times([kept, changed, fresh])) == ({}, 0)
+
+
+def test_a_second_build_that_does_nothing_is_measured(
+    several: list[Dependency], store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "gather", lambda *_: {PLATFORMS[0]: several})
+    heads, first, second = layers._twice(tmp_path, store)
+    assert heads[:4] == ["Build", "seconds", "wheels unpacked", "layers written"]
+    assert (first[0], first[2:4], first[5:]) == ("first", ["3", "2"], ["0", "0"])
+    assert (second[0], second[2:]) == ("second", ["0"] * 5)
+
+
+def test_a_second_build_that_does_the_work_again_fails(
+    several: list[Dependency], store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gather_and_forget(*_: object) -> dict[Platform, list[Dependency]]:
+        shutil.rmtree(tmp_path / "builds/v1/facts/layers", ignore_errors=True)
+        several[0].blob.path.read_bytes()
+        return {PLATFORMS[0]: several}
+
+    monkeypatch.setattr(layers, "gather", gather_and_forget)
+    with pytest.raises(OCIError) as caught:
+        list(layers._twice(tmp_path, store))
+    assert re.fullmatch(
+        "the second build, which changes nothing, was not idle: wheels unpacked: 3; layers written: 2; "
+        r"bytes written to the cache: [\d,]+; wheels read to check their hashes: 1",
+        str(caught.value),
+    )
 
 
 def test_what_is_measured_has_to_be_named() -> None:

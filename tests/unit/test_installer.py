@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import io
-import os
 import posixpath
-import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from installer import install as install_with_installer
-from installer.destinations import SchemeDictionaryDestination
-from installer.sources import WheelFile
 
 from hatch_oci.layers.entry import Kind
 from hatch_oci.layers.venv import Venv
+from tests.peer import File, effect, files_below, lay_down
 from tests.unit.odd_wheels import NAME, PYTHON, SAMPLES, SITE, Sample, data
 from tests.unit.wheels import content_of, hash_of, install
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the venvs of images are those of POSIX")
-
-
-class File(NamedTuple):
-    """A file as it is laid down."""
-
-    mode: int
-    content: bytes
 
 
 class Installed(NamedTuple):
@@ -38,14 +25,6 @@ class Installed(NamedTuple):
 
     files: dict[str, File]
     rows: list[tuple[str, ...]]
-
-
-@pytest.fixture(autouse=True)
-def umask() -> Iterator[None]:
-    """Let the other installer's files be readable by all, as those of images are."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 def venv_in(folder: Path) -> Venv:
@@ -60,26 +39,9 @@ def ours(wheel: Path, folder: Path) -> Installed:
 
 
 def theirs(wheel: Path, folder: Path) -> Installed:
-    venv = venv_in(folder)
-    site = f"/{venv.site_packages}"
-    schemes = {
-        "purelib": site,
-        "platlib": site,
-        "scripts": venv.bin,
-        "data": venv.prefix,
-        "headers": f"{venv.prefix}/include/site/{PYTHON}/{NAME}",
-    }
-    with WheelFile.open(wheel) as source:
-        destination = SchemeDictionaryDestination(schemes, f"{venv.bin}/python", "posix")
-        install_with_installer(source, destination, {"INSTALLER": b"hatch-oci-image\n", "REQUESTED": b""})
-    prefix = Path(venv.prefix)
-    return described(
-        {
-            str(path.relative_to(prefix)): File(stat.S_IMODE(path.stat().st_mode), path.read_bytes())
-            for path in prefix.rglob("*")
-            if not path.is_dir()
-        }
-    )
+    prefix = venv_in(folder).prefix
+    lay_down(wheel, prefix, PYTHON, NAME, {"INSTALLER": b"hatch-oci-image\n", "REQUESTED": b""})
+    return described(files_below(Path(prefix)))
 
 
 def described(files: dict[str, File]) -> Installed:
@@ -88,15 +50,6 @@ def described(files: dict[str, File]) -> Installed:
     rows = csv.reader(io.StringIO(text, newline=""))
     # Some paths can be written in several ways, as ./a and a, or as ../../../lib/a and ../../a.
     return Installed(files, sorted((posixpath.normpath(f"{SITE}/{path}"), *rest) for path, *rest in rows))
-
-
-def effect(script: File) -> list[str]:
-    """Return what matters of a script: its mode, its first line, what it imports of others, and what it ends with."""
-    tree = ast.parse(script.content)
-    imports = [ast.unparse(node) for node in tree.body if isinstance(node, ast.ImportFrom)]
-    last = tree.body[-1]
-    assert isinstance(last, ast.If)
-    return [oct(script.mode), script.content.decode().splitlines()[0], *imports, ast.unparse(last.body[-1])]
 
 
 def made(sample: Sample) -> set[str]:

@@ -192,14 +192,39 @@ def test_a_prefix_over_the_bases_own_python_is_refused(
     )
 
 
-def test_a_venv_of_the_base_may_be_built_over(project: Path, store: BlobStore) -> None:
-    venv: dict[str, dict[str, str | None]] = {
-        "app/.venv": {"lib64": "lib", "pyvenv.cfg": None},
-        "app/.venv/bin": {"python": "/usr/bin/python3", "python3": "python", "python3.13": "python"},
+@pytest.mark.parametrize(
+    ("items", "there"),
+    [
+        ({"app/.venv": {"lib64": "lib", "pyvenv.cfg": None}, "app/.venv/lib": {}}, "app/.venv/pyvenv.cfg"),
+        ({"app/.venv": {}, "app/.venv/bin": {"python": "/usr/bin/python3"}}, "app/.venv/bin/python"),
+        ({"app/.venv": {}, "app/.venv/bin": {"python3.13": None}}, "app/.venv/bin/python3.13"),
+        ({"app": {".venv": "../srv"}, "srv": {"pyvenv.cfg": None}}, "srv/pyvenv.cfg"),
+    ],
+)
+@pytest.mark.parametrize("system_site_packages", [False, True])
+def test_a_prefix_over_a_venv_of_the_base_is_refused(
+    items: dict[str, dict[str, str | None]], there: str, system_site_packages: bool, project: Path, store: BlobStore
+) -> None:
+    base = Outline({"": {}, "app": {}, "usr": {}, "usr/bin": {"python3": None}, **items})
+    venv = replace(VENV, system_site_packages=system_site_packages)
+    with app_of(project) as app, pytest.raises(SourceError) as caught:
+        pack(store, project, [], replace(app, venv=venv), base)
+    assert str(caught.value) == (
+        f"prefix = '/app/.venv': the base has a Python environment there already, with /{there}\n"
+        "Choose another `prefix`, or a base without one: the packages of both would mix"
+    )
+    with app_of(project) as app:
+        pack(store, project, [], replace(app, venv=replace(venv, prefix="/app/other")), base)
+
+
+def test_a_folder_of_the_base_may_be_the_prefix(project: Path, store: BlobStore) -> None:
+    folders: dict[str, dict[str, str | None]] = {
+        "app/.venv": {"lib64": "lib", "README": None},
+        "app/.venv/bin": {"tool": None},
         "app/.venv/lib": {},
     }
     with app_of(project) as app:
-        layers = pack(store, project, [], app, Outline({"": {}, "app": {}, **venv}))
+        layers = pack(store, project, [], app, Outline({"": {}, "app": {}, **folders}))
     assert {"app/.venv/lib64", "app/.venv/bin/python", "app/.venv/pyvenv.cfg"} < set(names(layers[0], store))
     with app_of(project) as app, pytest.raises(SourceError) as caught:
         pack(store, project, [], app, Outline({"": {}, "app": {}, "app/.venv": {}, "app/.venv/lib64": {}}))
