@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.bump import bump
 from bench.stack import PLATFORMS, VENV, gather, lock, say
+from bench.table import markdown
 from bench.watch import Watch
 from hatch_oci.installation import Installation
 from hatch_oci.lock.dependencies import Dependency, check_clashes
@@ -55,9 +56,9 @@ def report(folder: Path) -> Iterator[str]:
     size = sum(one.blob.size for one in stack[PLATFORMS[0]])
     yield f"{len(names)} wheels for each platform, {_mb(size)} MB of them for {PLATFORMS[0]}."
     yield ""
-    yield from _table(_pushed(stack, folder))
+    yield from markdown(_pushed(stack, folder))
     yield ""
-    yield from _table(_twice(folder, wheels))
+    yield from markdown(_twice(folder, wheels))
 
 
 def _pushed(stack: Stack, folder: Path) -> Iterator[list[str]]:
@@ -139,13 +140,6 @@ def _twice(folder: Path, wheels: BlobStore) -> Iterator[list[str]]:
             str(making.times(layer_paths)),
             str(gathering.times(paths)),
         ]
-
-
-def _table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    for number, row in enumerate(rows):
-        yield f"| {' | '.join(row)} |"
-        if number == 0:
-            yield f"|{'---|' * len(row)}"
 
 
 def _mb(count: int) -> str:
