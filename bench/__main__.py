@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import signal
 import sys
 import tempfile
@@ -66,7 +68,8 @@ def _lines(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     kept: list[dict[str, Any]] = []
     yield from measure(options.names or NAMES, options.pairs, folder, kept)
     if options.json:
-        options.json.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+        machine = {"python": platform.python_version(), "machine": platform.machine(), "processors": os.cpu_count()}
+        options.json.write_text(json.dumps({**machine, "cases": kept}, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

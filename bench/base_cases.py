@@ -74,7 +74,7 @@ CASES = (
     ),
     Case(
         "base-cold-curl",
-        "the same",
+        "1 GiB base of 8 layers, cold cache",
         "8 `curl` at once, which check nothing",
         None,
         _cold_curl,

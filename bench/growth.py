@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from bench.cases import MIB
+from bench.cases import MIB, PEAK_BAR
 from bench.files import write_code
 from bench.place import Place
 from bench.projects import PYTHON_LINES, Project
@@ -16,7 +16,7 @@ from bench.stack import say
 from bench.timing import Run, Side
 from bench.wheels import forget_layers, write_wheels
 
-_BAR = 1.25
+GROWTH_BAR = 1.25
 """The most that one more may take, in parts of what each takes where there are few."""
 
 _SET = 1000
@@ -55,13 +55,18 @@ class Grown:
         """Return what each one takes, in parts of what it takes where there are the fewest."""
         return self.seconds_each(count) / self.seconds_each(self.growth.counts[0])
 
-    def is_met(self, count: int) -> bool:
-        """Tell whether it is within the bar."""
-        return self.ratio(count) <= _BAR
-
     def peak(self, count: int) -> float:
         """Return the MiB of memory of the largest process, in the worst of the runs."""
         return max(run.peak for run in self.runs[count]) / MIB
+
+    def missed(self, count: int) -> list[str]:
+        """Return what is above its bar."""
+        # No division: where there are few, noise may be all there is.
+        most = self.seconds_each(self.growth.counts[0]) * GROWTH_BAR
+        return [
+            *(["time"] if self.seconds_each(count) > most else []),
+            *(["memory"] if self.peak(count) > PEAK_BAR else []),
+        ]
 
 
 def run_growth(growth: Growth, place: Place, folder: Path, rounds: int) -> Grown:

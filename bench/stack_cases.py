@@ -106,5 +106,13 @@ CASES = (
         tools=_TOOLS,
         room=1024,
     ),
-    Case("push-app", "the same, and pushed again", "the build without the push", 1.5, _pushed, tools=_TOOLS, room=1024),
+    Case(
+        "push-app",
+        "the 32 wheels again, a line of the app changed, and pushed",
+        "the same without the push",
+        1.5,
+        _pushed,
+        tools=_TOOLS,
+        room=1024,
+    ),
 )

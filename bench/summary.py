@@ -7,6 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.cases import PEAK_BAR, PEAK_STRETCH
+from bench.growth import GROWTH_BAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,13 +30,13 @@ PAIRS_HEAD = (
 
 
 GROWTH_HEAD = (
-    "What there is more of",
+    "Growth",
     "Number",
     "Build, s",
     "Each, ms",
-    "In parts of the fewest's (bar 1.25)",
+    f"In parts of each of the fewest (bar {GROWTH_BAR})",
     "Met",
-    "Peak memory, MiB",
+    f"Peak memory, MiB (bar {PEAK_BAR})",
 )
 
 
@@ -78,7 +79,7 @@ def growth_rows(grown: Grown) -> Iterator[list[str]]:
         row = [f"`{growth.name}`: {growth.what}", f"{count:,}", _seconds(grown.runs[count])]
         if count:
             row += [f"{grown.seconds_each(count) * 1000:.2f}", f"{grown.ratio(count):.2f}"]
-            row += ["yes" if grown.is_met(count) else "no"]
+            row += [_yes_or(grown.missed(count))]
         else:
             row += ["", "", ""]
         yield [*row, f"{grown.peak(count):.0f}"]
@@ -103,14 +104,16 @@ def _bar(case: Case) -> str:
 
 
 def _met(result: Result) -> str:
-    if result.missed:
-        return f"no: {', '.join(result.missed)}"
-    if result.case.stretch is None:
-        return "yes"
+    if result.missed or result.case.stretch is None:
+        return _yes_or(result.missed)
     stretched = result.ratio <= result.case.stretch
     if result.case.bar is None:
         return "stretch" if stretched else "stretch not"
     return "yes, stretch" if stretched else "yes"
+
+
+def _yes_or(missed: Sequence[str]) -> str:
+    return f"no: {', '.join(missed)}" if missed else "yes"
 
 
 def _seconds(runs: Sequence[Run]) -> str:

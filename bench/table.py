@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 def markdown(rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """Yield the lines of a table, each as soon as its row is there; the first row is the head."""
     for number, row in enumerate(rows):
-        yield f"| {' | '.join(row)} |"
+        cells = [cell.replace("|", "\\|") for cell in row]
+        yield f"| {' | '.join(cells)} |"
         if number == 0:
             yield f"|{'---|' * len(row)}"

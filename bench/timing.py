@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from bench import BenchError
 
+_LONGEST = 1000
 _LAUNCHER = Path(__file__).with_name("launch.py")
 
 
@@ -53,17 +55,27 @@ class Side:
 def _measure(command: Command) -> Run:
     # Of the plugin's own variables only those that a case sets.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HATCH_OCI_")}
-    with tempfile.NamedTemporaryFile(prefix="hatch-oci-bench-log-") as log:
-        launched = subprocess.run(  # noqa: S603
+    with tempfile.NamedTemporaryFile(prefix="hatch-oci-bench-") as log:
+        launched = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", _LAUNCHER, log.name, *command.arguments],
             cwd=command.folder,
             env=inherited | dict(command.variables),
             stdout=subprocess.PIPE,
-            check=True,
+            start_new_session=True,
         )
-        result = json.loads(launched.stdout)
+        try:
+            output, _ = launched.communicate()
+        except BaseException:
+            # Whatever it has started has to stop, too, before its files are removed.
+            os.killpg(launched.pid, signal.SIGKILL)
+            launched.wait()
+            raise
+        if launched.returncode:
+            message = f"{_LAUNCHER} fails with status {launched.returncode}"
+            raise BenchError(message)
+        result = json.loads(output)
         if result["status"]:
-            said = Path(log.name).read_text("utf-8", "replace").split()
-            message = f"{' '.join(map(str, command.arguments))} fails: {' '.join(said)[-1000:]}"
+            said = " ".join(Path(log.name).read_text("utf-8", "replace").split())
+            message = f"{' '.join(map(str, command.arguments))} fails ({result['status']}): {said[-_LONGEST:]}"
             raise BenchError(message)
     return Run(result["seconds"], result["peak"])
