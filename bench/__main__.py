@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import BenchError
+from bench.layers import report
 from bench.suite import NAMES, describe, measure
 from hatch_oci.errors import OCIError
 
@@ -33,12 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with tempfile.TemporaryDirectory(prefix="hatch-oci-bench-") as folder:
-            for line in _lines(options, Path(folder)):
+            for line in _measured(options, Path(folder)):
                 print(line, flush=True)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except (BenchError, OCIError) as error:
         print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"bench: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 
@@ -58,18 +62,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _lines(options: argparse.Namespace, folder: Path) -> Iterator[str]:
+def _measured(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     if options.names == ["layers"]:
-        # It takes the plugin's own code, and with it the time to import it.
-        from bench.layers import report
-
         yield from report(folder)
         return
-    kept: list[dict[str, Any]] = []
-    yield from measure(options.names or NAMES, options.pairs, folder, kept)
     if options.json:
-        machine = {"python": platform.python_version(), "machine": platform.machine(), "processors": os.cpu_count()}
-        options.json.write_text(json.dumps({**machine, "cases": kept}, indent=2) + "\n", "utf-8")
+        # Better now than in half an hour.
+        options.json.touch()
+    kept: list[dict[str, Any]] = []
+    try:
+        yield from measure(options.names or NAMES, options.pairs, folder, kept)
+    finally:
+        if options.json:
+            machine = {"python": platform.python_version(), "machine": platform.machine(), "processors": os.cpu_count()}
+            options.json.write_text(json.dumps({**machine, "cases": kept}, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

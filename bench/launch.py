@@ -21,8 +21,8 @@ def main(log: str, command: list[str]) -> None:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)  # noqa: S603
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
-    # Of the largest of the processes that it waited for, in KiB.
-    peak = usage.ru_maxrss * 1024
+    # Of the largest of the processes that it waited for, in KiB, but for macOS.
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     print(json.dumps({"status": os.waitstatus_to_exitcode(status), "seconds": seconds, "peak": peak}))
 
 

@@ -90,6 +90,7 @@ def growth_json(grown: Grown) -> dict[str, Any]:
     return {
         "case": grown.growth.name,
         "each": {count: grown.seconds_each(count) for count in grown.growth.counts},
+        "missed": {count: grown.missed(count) for count in grown.growth.counts},
         "ours": {count: [asdict(run) for run in runs] for count, runs in grown.runs.items()},
     }
 

@@ -56,20 +56,19 @@ def _measure(command: Command) -> Run:
     # Of the plugin's own variables only those that a case sets.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HATCH_OCI_")}
     with tempfile.NamedTemporaryFile(prefix="hatch-oci-bench-") as log:
-        launched = subprocess.Popen(  # noqa: S603
+        with subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", _LAUNCHER, log.name, *command.arguments],
             cwd=command.folder,
             env=inherited | dict(command.variables),
             stdout=subprocess.PIPE,
             start_new_session=True,
-        )
-        try:
-            output, _ = launched.communicate()
-        except BaseException:
-            # Whatever it has started has to stop, too, before its files are removed.
-            os.killpg(launched.pid, signal.SIGKILL)
-            launched.wait()
-            raise
+        ) as launched:
+            try:
+                output, _ = launched.communicate()
+            except BaseException:
+                # Whatever it has started has to stop, too, before its files are removed.
+                os.killpg(launched.pid, signal.SIGKILL)
+                raise
         if launched.returncode:
             message = f"{_LAUNCHER} fails with status {launched.returncode}"
             raise BenchError(message)
