@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.bump import bump
 from bench.stack import PLATFORMS, VENV, gather, lock, say
+from bench.table import markdown
 from bench.watch import Watch
 from hatch_oci.errors import OCIError
 from hatch_oci.installation import Installation
@@ -56,9 +57,9 @@ def report(folder: Path) -> Iterator[str]:
     size = sum(one.blob.size for one in stack[PLATFORMS[0]])
     yield f"{len(names)} wheels for each platform, {_mb(size)} MB of them for {PLATFORMS[0]}."
     yield ""
-    yield from _table(_pushed(stack, folder))
+    yield from markdown(_pushed(stack, folder))
     yield ""
-    yield from _table(_twice(folder, wheels))
+    yield from markdown(_twice(folder, wheels))
 
 
 def _pushed(stack: Stack, folder: Path) -> Iterator[list[str]]:
@@ -138,13 +139,6 @@ def _twice(folder: Path, wheels: BlobStore) -> Iterator[list[str]]:
     if done := [f"{what}: {count:,}" for what, count in counts.items() if count]:
         message = f"the second build, which changes nothing, was not idle: {'; '.join(done)}"
         raise OCIError(message)
-
-
-def _table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    for number, row in enumerate(rows):
-        yield f"| {' | '.join(row)} |"
-        if number == 0:
-            yield f"|{'---|' * len(row)}"
 
 
 def _mb(count: int) -> str:
