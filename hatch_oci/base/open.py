@@ -11,11 +11,11 @@ from hatch_oci.base.source import Source, open_registry
 from hatch_oci.base.tarball import Tarball
 from hatch_oci.errors import BaseError
 from hatch_oci.image.reference import is_tag
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.store.blobs import BlobStore
 
 
-def open_source(transport: Transport, text: str, root: Path, store: BlobStore) -> Source | None:
+def open_source(remote: Remote, text: str, root: Path, store: BlobStore) -> Source | None:
     """Return what `base-image` names, None for `scratch`; `root` is what a relative path starts from."""
     check_base_name(text)
     scheme, _, rest = text.partition(":")
@@ -27,7 +27,7 @@ def open_source(transport: Transport, text: str, root: Path, store: BlobStore) -
         return _open_oci_archive(root, text, rest)
     if scheme == "docker-archive":
         return _open_docker_archive(root, text, rest, store)
-    return open_registry(transport, text, store)
+    return open_registry(remote, text, store)
 
 
 def _open_layout(root: Path, name: str, rest: str) -> Source:

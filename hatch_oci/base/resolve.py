@@ -16,7 +16,7 @@ from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, oci_layers, read_manifest
 from hatch_oci.image.platform import Platform, choose
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 from hatch_oci.store.intake import Arriving, take_in
@@ -46,9 +46,9 @@ class Base:
     read_blob: Callable[[Descriptor], Iterator[bytes]]
 
 
-def resolve(text: str, platform: Platform, root: Path, store: BlobStore, transport: Transport) -> Base:
+def resolve(text: str, platform: Platform, root: Path, store: BlobStore, remote: Remote) -> Base:
     """Find the base that `text` names, for `platform`; `root` is what a relative path starts from."""
-    source = open_source(transport, text, root, store)
+    source = open_source(remote, text, root, store)
     if source is None:
         return Base("scratch", None, None, None, empty_config(platform), (), lambda _descriptor: iter(()))
     return resolve_source(source, platform, store)

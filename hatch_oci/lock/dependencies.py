@@ -18,7 +18,7 @@ from hatch_oci.lock.facts import WheelFacts, facts_of, read_facts
 from hatch_oci.lock.fetch import fetch_pinned
 from hatch_oci.lock.lockfile import Lock
 from hatch_oci.lock.selection import Pinned
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 
 _FORMAT = 1
@@ -41,17 +41,15 @@ class Dependency:
             yield wheel
 
 
-def gather(pinned: Sequence[Pinned], lock: Lock, store: BlobStore, transport: Transport) -> list[Dependency]:
+def gather(pinned: Sequence[Pinned], lock: Lock, store: BlobStore, remote: Remote) -> list[Dependency]:
     """Return what a lock pins as wheels in the store: fetched, or built of their sources where that is allowed."""
-    blobs = fetch_pinned(pinned, lock.folder, store, transport, transport.reporter)
+    blobs = fetch_pinned(pinned, lock.folder, store, remote)
     found = []
     for one in pinned:
         filename, blob = one.filename, blobs[one.digest]
         if not one.is_wheel:
-            transport.reporter.warn(
-                f"{one.name} {one.version} has no wheel: it is built here, of its source distribution"
-            )
-            filename, blob = build_sdist(one.filename, blob, store, offline=transport.options.offline)
+            remote.reporter.warn(f"{one.name} {one.version} has no wheel: it is built here, of its source distribution")
+            filename, blob = build_sdist(one.filename, blob, store, offline=remote.options.offline)
         found.append(depend_on(filename, blob, store, one.upload_time))
     return found
 

@@ -16,7 +16,7 @@ from hatch_oci.lock.facts import WheelFacts
 from hatch_oci.lock.lockfile import Wanted, find_lock, read_lock
 from hatch_oci.lock.selection import select
 from hatch_oci.lock.target import Target
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.store.blobs import BlobStore
 
 
@@ -59,7 +59,7 @@ def provide(
     base_packages: Mapping[str, str] | None,
     build_member: Callable[[Path], Dependency],
     store: BlobStore,
-    transport: Transport,
+    remote: Remote,
 ) -> Provided:
     """Return the wheels that the lock of the project at `root` gives for `target`.
 
@@ -72,10 +72,10 @@ def provide(
         message = f"the project needs {names}, and has no lock: run `uv lock`, or set lock = false to leave them out"
         raise LockError(message)
     major, minor = target.python.minor
-    offline = transport.options.offline
+    offline = remote.options.offline
     lock = read_lock(path, root, needs.wanted, f"{major}.{minor}", store, offline=offline)
     chosen = select(lock, target, needs.name, choices.excluded, choices.sdists)
-    dependencies = gather(chosen.pinned, lock, store, transport)
+    dependencies = gather(chosen.pinned, lock, store, remote)
     for member in chosen.members:
         if not (lock.folder / member.path).is_dir():
             message = f"{lock.name} wants {member.name} from the folder {member.path}, which is not there"
