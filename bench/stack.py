@@ -13,8 +13,8 @@ from hatch_oci.base.python import Libc, Python
 from hatch_oci.errors import LockError
 from hatch_oci.image.platform import Platform
 from hatch_oci.layers.venv import Venv
-from hatch_oci.lock.lockfile import Wanted
-from hatch_oci.lock.provide import Choices, Needs, provide
+from hatch_oci.lock.needs import Choices, Needs, Wanted
+from hatch_oci.lock.provide import provide
 from hatch_oci.lock.target import Target
 from hatch_oci.lock.uv import run_uv
 from hatch_oci.registry.remote import Remote

@@ -35,7 +35,8 @@ from hatch_oci.layers.venv import Venv
 from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.lock.build import add_file, build_wheel
 from hatch_oci.lock.dependencies import Dependency, check_clashes, depend_on
-from hatch_oci.lock.provide import Choices, Provided, provide
+from hatch_oci.lock.needs import Choices, Provided
+from hatch_oci.lock.provide import provide
 from hatch_oci.lock.target import Target
 from hatch_oci.output.forms import DEFAULT, FORMS, Form
 from hatch_oci.output.image import Image

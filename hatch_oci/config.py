@@ -21,7 +21,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from hatch_oci.errors import ConfigError
 from hatch_oci.image import annotation_keys as keys
-from hatch_oci.lock.provide import Needs
+from hatch_oci.lock.needs import Needs
 from hatch_oci.registry_settings import read_registry_options
 from hatch_oci.settings import Project, Settings, read_settings
 from hatch_oci.table import Table
@@ -29,7 +29,7 @@ from hatch_oci.table import Table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_oci.lock.lockfile import Wanted
+    from hatch_oci.lock.needs import Wanted
     from hatch_oci.registry.options import RegistryOptions
 
 # What projects call their links (the well-known labels of the project URLs specification, and usual ones).

@@ -15,8 +15,8 @@ from packaging.utils import NormalizedName
 from hatch_oci.errors import LockError, OCIError
 from hatch_oci.lock.build import add_file, build_wheel
 from hatch_oci.lock.dependencies import Dependency, depend_on
-from hatch_oci.lock.lockfile import Wanted
-from hatch_oci.lock.provide import Choices, Needs, Provided, provide
+from hatch_oci.lock.needs import Choices, Needs, Provided, Wanted
+from hatch_oci.lock.provide import provide
 from hatch_oci.lock.target import Target
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry.remote import Remote
