@@ -19,7 +19,6 @@ from hatch_oci.image.platform import Platform, choose
 from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, StoredBlob
-from hatch_oci.store.intake import Arriving, take_in
 
 _MAX_INDEX_DEPTH = 2
 _ATTESTATION = "vnd.docker.reference.type"
@@ -81,6 +80,9 @@ def fetch_layers(base: Base, store: BlobStore, reporter: Reporter) -> tuple[Stor
         found = {layer.digest: store.find(layer.digest, layer.size) for layer in base.layers}
         missing = {layer.digest: layer for layer in base.layers if found[layer.digest] is None}
         if missing:
+            # Not above: threads are slow to import, and mostly nothing is missing.
+            from hatch_oci.store.intake import Arriving, take_in
+
             total = sum(layer.size for layer in missing.values())
             with reporter.transfer(f"Fetching {len(missing)} layers of {base.name}", total) as advance:
                 arriving = [Arriving(one.digest, one.size, partial(base.read_blob, one)) for one in missing.values()]

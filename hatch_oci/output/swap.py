@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import sys
@@ -93,6 +92,9 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def _exchange_at_once(first: bytes, second: bytes) -> bool:
     """Use the system's exchange; False where it, or this file system, has none."""
+    # Not above: it is slow to import, and mostly there is nothing to exchange.
+    import ctypes
+
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None, use_errno=True)
         if sys.platform == "linux":
