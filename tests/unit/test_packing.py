@@ -71,11 +71,11 @@ def test_an_unchanged_venv_and_wheel_are_not_packed_again(project: Path, store: 
 
 
 def test_what_changes_their_files_or_places_makes_other_layers(project: Path, store: BlobStore) -> None:
-    with app_of(project) as app, app_of(project / "other", files=dict.fromkeys(MODULE, b"changed")) as other:
+    with app_of(project) as app, app_of(project / "other", files=dict.fromkeys(MODULE, b"answer = 43\n")) as other:
         assert app.app
         assert other.app
         moved = replace(app, venv=replace(VENV, prefix="/srv/venv"))
-        patched = replace(app, venv=replace(VENV, python_version="3.13.99"))
+        patched = replace(app, venv=replace(VENV, python_version="3.13.2"))
         bare = Outline({"": {}})
         packed = [
             pack(store, project, [], app),
