@@ -58,10 +58,7 @@ def write_layout(target: Path, files: Files) -> None:
             made.mkdir()
             for path, content in files.items():
                 _write(made / path, content)
-            for below in (made, *(path for path in made.rglob("*") if path.is_dir())):
-                _sync_folder(below)
             put_in_place(made, target)
-            _sync_folder(target.parent)
     except OSError as error:
         message = f"cannot write {target}: {error.strerror or error}"
         raise OutputError(message) from error
@@ -89,16 +86,5 @@ def _write(path: Path, content: bytes | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, Path):
         link_or_copy(content, path)
-        return
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    else:
+        path.write_bytes(content)

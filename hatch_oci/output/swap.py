@@ -31,8 +31,8 @@ def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
         sweep(target.parent, prefix)
         with temporary_file(target.parent, prefix) as file:
             file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
+            # Some file systems say only now that there is no room.
+            file.close()
             Path(file.name).chmod(0o644)
             Path(file.name).replace(target)
     except OSError as error:
@@ -86,8 +86,6 @@ def link_or_copy(source: Path, target: Path) -> None:
     except OSError:
         # Another file system, or one without links.
         shutil.copyfile(source, target)
-        with target.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 def _exchange_at_once(first: bytes, second: bytes) -> bool:
