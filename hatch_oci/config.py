@@ -15,7 +15,6 @@ from hatchling.builders.utils import get_reproducible_timestamp
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
-from packaging.dependency_groups import resolve_dependency_groups
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -132,6 +131,9 @@ def needs_of(metadata: ProjectMetadata[Any], wanted: Wanted) -> Needs:
                 f"Field `tool.hatch.build.targets.oci.extras` names {extra!r}, which the project does not have"
             )
     if wanted.groups:
+        # Not above: most projects want none.
+        from packaging.dependency_groups import resolve_dependency_groups
+
         try:
             texts += resolve_dependency_groups(metadata.config.get("dependency-groups", {}), *wanted.groups)
         except (LookupError, ValueError, TypeError, AttributeError, ExceptionGroup) as error:
