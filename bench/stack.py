@@ -13,11 +13,11 @@ from hatch_oci.base.python import Libc, Python
 from hatch_oci.errors import LockError
 from hatch_oci.image.platform import Platform
 from hatch_oci.layers.venv import Venv
-from hatch_oci.lock.lockfile import Wanted
-from hatch_oci.lock.provide import Choices, Needs, provide
+from hatch_oci.lock.needs import Choices, Needs, Wanted
+from hatch_oci.lock.provide import provide
 from hatch_oci.lock.target import Target
 from hatch_oci.lock.uv import run_uv
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def gather(folder: Path, store: BlobStore) -> Mapping[Platform, tuple[Dependency
     """Return what the lock in a folder gives for each platform, as a build asks for it."""
     needs = Needs(NormalizedName("stack"), tuple(map(Requirement, PACKAGES)), Wanted())
     choices = Choices("uv.lock", frozenset(), frozenset())
-    with closing(Transport(reporter=Reporter(info=say, warn=say))) as transport:
+    with closing(Remote(reporter=Reporter(info=say, warn=say))) as remote:
         return {
             platform: provide(
-                needs, choices, folder, Target(PYTHON, platform), None, _no_member, store, transport
+                needs, choices, folder, Target(PYTHON, platform), None, _no_member, store, remote
             ).dependencies
             for platform in PLATFORMS
         }

@@ -35,7 +35,8 @@ from hatch_oci.layers.venv import Venv
 from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.lock.build import add_file, build_wheel
 from hatch_oci.lock.dependencies import Dependency, check_clashes, depend_on
-from hatch_oci.lock.provide import Choices, Provided, provide
+from hatch_oci.lock.needs import Choices, Provided
+from hatch_oci.lock.provide import provide
 from hatch_oci.lock.target import Target
 from hatch_oci.output.forms import DEFAULT, FORMS, Form
 from hatch_oci.output.image import Image
@@ -44,7 +45,7 @@ from hatch_oci.output.record import Record, write_record
 from hatch_oci.output.swap import put_back
 from hatch_oci.packing import plan_layers
 from hatch_oci.platform_image import PlatformImage, check_starts, join, stdlib_layers
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter, format_size
 from hatch_oci.store.blobs import BlobStore, StoredBlob, cache_folder
 
@@ -103,22 +104,20 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         reporter = self._reporter()
         with ExitStack() as stack:
             store = BlobStore(cache_folder())
-            transport = stack.enter_context(closing(Transport(settings.registries, reporter)))
+            remote = stack.enter_context(closing(Remote(settings.registries, reporter)))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            made = [self._image(platform, place, folder, store, transport) for platform in settings.platforms]
+            made = [self._image(platform, place, folder, store, remote) for platform in settings.platforms]
         return join(made, settings)
 
-    def _image(
-        self, platform: Platform, place: Place, folder: Path, store: BlobStore, transport: Transport
-    ) -> PlatformImage:
+    def _image(self, platform: Platform, place: Place, folder: Path, store: BlobStore, remote: Remote) -> PlatformImage:
         """Make the image for one platform, as blobs in the store."""
-        settings, reporter, root = self.config.settings, transport.reporter, Path(self.root)
-        base = resolve(settings.base_image, platform, root, store, transport)
+        settings, reporter, root = self.config.settings, remote.reporter, Path(self.root)
+        base = resolve(settings.base_image, platform, root, store, remote)
         check_format(base, settings)
         blobs, contents = self._look(base, store, reporter)
         _tell_of_base(base, contents, reporter)
         with ExitStack() as stack:
-            provided, installation = self._install(contents, platform, folder, stack, store, transport)
+            provided, installation = self._install(contents, platform, folder, stack, store, remote)
             plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place))
             check_starts(plan, base, settings, contents, reporter)
             layers = []
@@ -152,7 +151,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         folder: Path,
         stack: ExitStack,
         store: BlobStore,
-        transport: Transport,
+        remote: Remote,
     ) -> tuple[Provided, Installation | None]:
         """Gather what goes into the venv; None where the image has none. Wheels that are built lie in `folder`."""
         settings = self.config.settings
@@ -171,8 +170,8 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         if with_lock:
             choices = Choices(chosen.lock or "auto", chosen.excluded, chosen.sdists)
             packages = contents.packages if chosen.system_site_packages else None
-            build_member = partial(self._member, folder, store, offline=transport.options.offline)
-            provided = provide(needs, choices, Path(self.root), target, packages, build_member, store, transport)
+            build_member = partial(self._member, folder, store, offline=remote.options.offline)
+            provided = provide(needs, choices, Path(self.root), target, packages, build_member, store, remote)
         app = None
         if settings.wheel is not False:
             app = stack.enter_context(open_wheel(self._app(folder, target)))

@@ -15,7 +15,7 @@ from hatch_oci.config import registry_options
 from hatch_oci.errors import OCIError
 from hatch_oci.image.platform import Platform
 from hatch_oci.inspection import inspect
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.shipping import add_commands
 from hatch_oci.store.blobs import BlobStore, cache_folder
@@ -64,9 +64,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _inspect(options: argparse.Namespace, reporter: Reporter) -> None:
     root = Path.cwd()
-    with closing(Transport(registry_options(root), reporter)) as transport:
+    with closing(Remote(registry_options(root), reporter)) as remote:
         platform = Platform.parse(options.platform)
-        found = inspect(options.reference, platform, root, BlobStore(cache_folder()), transport)
+        found = inspect(options.reference, platform, root, BlobStore(cache_folder()), remote)
     _print(json.dumps(found.to_json(), indent=2) if options.json else found.to_text())
 
 

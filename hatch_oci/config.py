@@ -15,13 +15,12 @@ from hatchling.builders.utils import get_reproducible_timestamp
 from hatchling.builders.wheel import WheelBuilder
 from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
-from packaging.dependency_groups import resolve_dependency_groups
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from hatch_oci.errors import ConfigError
 from hatch_oci.image import annotation_keys as keys
-from hatch_oci.lock.provide import Needs
+from hatch_oci.lock.needs import Needs
 from hatch_oci.registry_settings import read_registry_options
 from hatch_oci.settings import Project, Settings, read_settings
 from hatch_oci.table import Table
@@ -29,7 +28,7 @@ from hatch_oci.table import Table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_oci.lock.lockfile import Wanted
+    from hatch_oci.lock.needs import Wanted
     from hatch_oci.registry.options import RegistryOptions
 
 # What projects call their links (the well-known labels of the project URLs specification, and usual ones).
@@ -132,6 +131,9 @@ def needs_of(metadata: ProjectMetadata[Any], wanted: Wanted) -> Needs:
                 f"Field `tool.hatch.build.targets.oci.extras` names {extra!r}, which the project does not have"
             )
     if wanted.groups:
+        # Not above: most projects want none.
+        from packaging.dependency_groups import resolve_dependency_groups
+
         try:
             texts += resolve_dependency_groups(metadata.config.get("dependency-groups", {}), *wanted.groups)
         except (LookupError, ValueError, TypeError, AttributeError, ExceptionGroup) as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from packaging.utils import canonicalize_name
 
 from hatch_oci.lock.groups import STRATEGIES
-from hatch_oci.lock.lockfile import Wanted
+from hatch_oci.lock.needs import Wanted
 from hatch_oci.table import Table
 
 DEPENDENCY_KEYS = (

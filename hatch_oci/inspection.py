@@ -14,7 +14,7 @@ from hatch_oci.errors import BaseError
 from hatch_oci.image.document import printable
 from hatch_oci.image.platform import Platform
 from hatch_oci.registry.pull import Reached
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import format_size
 from hatch_oci.store.blobs import BlobStore
 
@@ -79,20 +79,20 @@ class Inspection:
         return "\n".join(f"{name:{_WIDTH}}{printable(text, _LONGEST)}".rstrip() for name, text in rows)
 
 
-def inspect(text: str, platform: Platform, root: Path, store: BlobStore, transport: Transport) -> Inspection:
+def inspect(text: str, platform: Platform, root: Path, store: BlobStore, remote: Remote) -> Inspection:
     """Find the image that `text` names and look into it, which fetches its layers; `root` is where paths start from."""
-    source = open_source(transport, text, root, store)
+    source = open_source(remote, text, root, store)
     if source is None:
         message = "scratch is no image: there is nothing to inspect"
         raise BaseError(message)
     base = resolve_source(source, platform, store)
-    blobs = fetch_layers(base, store, transport.reporter)
+    blobs = fetch_layers(base, store, remote.reporter)
     return Inspection(
         media_type=source.top.media_type,
         platforms=tuple(platforms_of(source, store)),
         base=base,
         contents=look_into(base, blobs, store, None, None),
-        reached=source.repository.reached if source.repository else None,
+        reached=source.repository().reached if source.repository else None,
     )
 
 

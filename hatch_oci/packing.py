@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hatch_oci.base.outline import Outline
 from hatch_oci.errors import SourceError
 from hatch_oci.ground import Ground
 from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import bytecode_path, compile_bytecode, compiler
+from hatch_oci.layers.cache import cached_layer
 from hatch_oci.layers.entry import Entry, Kind, file_entry
 from hatch_oci.layers.folder import copy_entries
 from hatch_oci.layers.layer import Layer, write_layer
@@ -77,7 +79,7 @@ def _planned(
     compression = settings.compression
     if installation:
         venv = installation.venv
-        yield _fresh(f"venv {venv.prefix}", venv_entries(venv), ground, compression)
+        yield _remembered(f"venv {venv.prefix}", venv_entries(venv), [asdict(venv)], ground, compression)
         yield from _dependencies(settings, installation)
     for copy in settings.copies:
         # Not where they come from, which may be a path of this machine: the summary goes into the image.
@@ -90,12 +92,24 @@ def _planned(
         wheel = installation.app
         compile_to = _compiler(installation.venv) if "app" in settings.dependencies.bytecode else None
         entries = wheel_entries(wheel, installation.venv, requested=True, compile_to=compile_to)
-        yield _fresh(f"wheel {wheel.name} {wheel.version}", entries, ground, compression)
+        made_of = [wheel.sha256, asdict(installation.venv), compiler() if compile_to else None]
+        yield _remembered(f"wheel {wheel.name} {wheel.version}", entries, made_of, ground, compression)
 
 
 def _fresh(summary: str, entries: Sequence[Entry], ground: Ground, compression: str) -> PlannedLayer:
     laid = ground.lay(entries, summary)
     return PlannedLayer(summary, lambda store: write_layer(laid, summary, compression, store))
+
+
+def _remembered(
+    summary: str, entries: Sequence[Entry], made_of: Sequence[Any], ground: Ground, compression: str
+) -> PlannedLayer:
+    """Plan a layer that need not be made again of the same: `made_of`, as JSON, decides what its files hold."""
+    laid = ground.lay(entries, summary)
+    # Where they lie is up to what is below.
+    places = [(one.path, one.kind.name, one.mode, one.size, one.link, one.uid, one.gid) for one in laid]
+    parts = [*made_of, places]
+    return PlannedLayer(summary, lambda store: cached_layer(parts, summary, compression, lambda: laid, store))
 
 
 def _dependencies(settings: Settings, installation: Installation) -> Iterator[PlannedLayer]:

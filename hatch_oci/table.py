@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 FORMAT_ERRORS = (ValueError, KeyError, IndexError, AttributeError, TypeError)
@@ -39,6 +38,9 @@ class Table:
         """Note each key that is neither known nor `hidden`, with the nearest known one."""
         for key in self.values:
             if key not in known and key not in hidden:
+                # Not above: it is slow to import, for a mistake that is rarely made.
+                from difflib import get_close_matches
+
                 near = get_close_matches(key, known, 1)
                 self.wrong(key, f"is not known; did you mean `{near[0]}`?" if near else "is not known")
 

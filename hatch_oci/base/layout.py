@@ -11,8 +11,7 @@ from hatch_oci.errors import BaseError
 from hatch_oci.image.annotation_keys import REF_NAME
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.document import parse_json, printable
-from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, read_manifest
-from hatch_oci.registry.pull import check_pulled
+from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, check_pulled, read_manifest
 
 MARKER = "oci-layout"
 """The file that makes it one."""

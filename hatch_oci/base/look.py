@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hatch_oci.base.outline import Outline, outline_of
 from hatch_oci.base.packages import find_packages
 from hatch_oci.base.python import Libc, Python, find_python
 from hatch_oci.base.resolve import Base
-from hatch_oci.base.tree import Tree, read_tree
 from hatch_oci.errors import BaseError
 from hatch_oci.image.document import encode_json
 from hatch_oci.store.blobs import BlobStore, StoredBlob
+
+if TYPE_CHECKING:
+    from hatch_oci.base.tree import Tree
 
 _FORMAT = 3
 """Raised when what is remembered changes its form or its meaning."""
@@ -58,6 +60,9 @@ def look_into(
     """Return what the base holds; `python` (a path) and `libc` are taken as given where they are set."""
     found = recall_contents(base, blobs, store, python, libc)
     if found is None:
+        # Not above: mostly no layer is read, and so none of what unpacks them is needed.
+        from hatch_oci.base.tree import read_tree
+
         tree = read_tree([blob.path for blob in blobs], base.config.diff_ids)
         found = _contents(tree, _env(base), python, libc)
         store.remember("contents", _key(base, blobs, python, libc), found.to_json())

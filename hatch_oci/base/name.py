@@ -12,10 +12,16 @@ _LOCAL = {
 }
 
 
+def is_local(text: str) -> bool:
+    """Tell whether a base lies on this machine, by the scheme before its path."""
+    scheme, colon, _ = text.partition(":")
+    return bool(colon) and scheme in _LOCAL
+
+
 def check_base_name(text: str) -> None:
     """Raise an `InvalidReference`, in one line, unless `text` may name a base."""
     scheme, colon, rest = text.partition(":")
-    if colon and scheme in _LOCAL:
+    if is_local(text):
         if rest and not rest.startswith(":"):
             return
         message = f"not a base: {shown(text)} lacks a path; write {_LOCAL[scheme]}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hatch_oci.base.tree import Tree
+if TYPE_CHECKING:
+    from hatch_oci.base.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
+from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
 from hatch_oci.base.python import Python
-from hatch_oci.base.tree import Tree
+
+if TYPE_CHECKING:
+    from hatch_oci.base.tree import Tree
 
 _INFO = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-(?P<version>[^-]+?)(?:-py[\d.]+)?\.(?:dist|egg)-info"

@@ -7,13 +7,15 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
-from hatch_oci.base.tree import Tree
 from hatch_oci.errors import BaseError
 from hatch_oci.image.platform import Platform
+
+if TYPE_CHECKING:
+    from hatch_oci.base.tree import Tree
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BINARY = re.compile(r"python(\d+)\.(\d+)(t?)")

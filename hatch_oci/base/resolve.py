@@ -16,10 +16,9 @@ from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, oci_layers, read_manifest
 from hatch_oci.image.platform import Platform, choose
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, StoredBlob
-from hatch_oci.store.intake import Arriving, take_in
 
 _MAX_INDEX_DEPTH = 2
 _ATTESTATION = "vnd.docker.reference.type"
@@ -46,9 +45,9 @@ class Base:
     read_blob: Callable[[Descriptor], Iterator[bytes]]
 
 
-def resolve(text: str, platform: Platform, root: Path, store: BlobStore, transport: Transport) -> Base:
+def resolve(text: str, platform: Platform, root: Path, store: BlobStore, remote: Remote) -> Base:
     """Find the base that `text` names, for `platform`; `root` is what a relative path starts from."""
-    source = open_source(transport, text, root, store)
+    source = open_source(remote, text, root, store)
     if source is None:
         return Base("scratch", None, None, None, empty_config(platform), (), lambda _descriptor: iter(()))
     return resolve_source(source, platform, store)
@@ -81,6 +80,9 @@ def fetch_layers(base: Base, store: BlobStore, reporter: Reporter) -> tuple[Stor
         found = {layer.digest: store.find(layer.digest, layer.size) for layer in base.layers}
         missing = {layer.digest: layer for layer in base.layers if found[layer.digest] is None}
         if missing:
+            # Not above: threads are slow to import, and mostly nothing is missing.
+            from hatch_oci.store.intake import Arriving, take_in
+
             total = sum(layer.size for layer in missing.values())
             with reporter.transfer(f"Fetching {len(missing)} layers of {base.name}", total) as advance:
                 arriving = [Arriving(one.digest, one.size, partial(base.read_blob, one)) for one in missing.values()]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from hatch_oci.errors import BaseError
 from hatch_oci.image.descriptor import Descriptor
@@ -13,9 +14,11 @@ from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Index, Manifest, read_manifest
 from hatch_oci.image.reference import Reference
 from hatch_oci.registry.options import OFFLINE_VARIABLE
-from hatch_oci.registry.pull import Repository
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.store.blobs import BlobStore
+
+if TYPE_CHECKING:
+    from hatch_oci.registry.pull import Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +34,31 @@ class Source:
     top: Manifest | Index
     read_manifest: Callable[[Descriptor], Iterator[bytes]]
     read_blob: Callable[[Descriptor], Iterator[bytes]]
-    repository: Repository | None = None
+    repository: Callable[[], Repository] | None = None
     """Where it is pulled from; None for one that lies on this machine."""
 
 
-def open_registry(transport: Transport, text: str, store: BlobStore) -> Source:
+def open_registry(remote: Remote, text: str, store: BlobStore) -> Source:
     """Find the image that a reference names; a cached one that is pinned by its digest needs no network."""
     reference = Reference.parse(text)
-    repository = Repository(transport, reference)
-    offline = transport.options.offline
+    repository = partial(remote.repository, reference)
+    offline = remote.options.offline
     if reference.tag == "latest" and reference.digest is None:
-        transport.reporter.warn(f"{reference} is another image from day to day: name a version, or pin its digest")
+        remote.reporter.warn(f"{reference} is another image from day to day: name a version, or pin its digest")
     where = f"the manifest of {reference}"
 
     def fetch_manifest(descriptor: Descriptor) -> Iterator[bytes]:
         _need_network(offline, f"{reference}: its manifest {descriptor.digest}")
-        yield repository.manifest(descriptor.digest)[0]
+        yield repository().manifest(descriptor.digest)[0]
 
     def fetch_blob(descriptor: Descriptor) -> Iterator[bytes]:
         _need_network(offline, f"{reference}: its blob {descriptor.digest}")
-        yield from repository.blob(descriptor)
+        yield from repository().blob(descriptor)
 
     top = _cached(reference, repository, store, where, offline=offline)
     if top is None:
         _need_network(offline, str(reference))
-        raw, content_type = repository.manifest(reference.digest or reference.target)
+        raw, content_type = repository().manifest(reference.digest or reference.target)
         top = read_manifest(raw, where, content_type=content_type)
         store.put([raw], reference.digest or top.digest, len(raw))
     if reference.digest is None:
@@ -65,7 +68,7 @@ def open_registry(transport: Transport, text: str, store: BlobStore) -> Source:
 
 
 def _cached(
-    reference: Reference, repository: Repository, store: BlobStore, where: str, *, offline: bool
+    reference: Reference, repository: Callable[[], Repository], store: BlobStore, where: str, *, offline: bool
 ) -> Manifest | Index | None:
     """Return the manifest from the cache: that of the digest, or the one that the tag still stands for."""
     media_type = None
@@ -75,7 +78,7 @@ def _cached(
         if known is None:
             return None
         digest, media_type = known
-        if not offline and repository.find_tag(reference.target) != digest:
+        if not offline and repository().find_tag(reference.target) != digest:
             return None
     raw = store.read(digest)
     if raw is None:

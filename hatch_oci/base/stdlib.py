@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from hatch_oci.base.python import Python
 from hatch_oci.base.resolve import Base
-from hatch_oci.base.tree import read_tree
 from hatch_oci.store.blobs import StoredBlob
 
 _MAX_SOURCE = 16 * 1024 * 1024
@@ -16,6 +15,9 @@ _NOT_ITS_OWN = ("site-packages", "dist-packages")
 
 def read_stdlib(base: Base, blobs: Sequence[StoredBlob], python: Python) -> Iterator[tuple[str, bytes]]:
     """Yield path (relative to the root) and content of each module that has no bytecode yet, in the order of the paths."""
+    # Not above: see `look`.
+    from hatch_oci.base.tree import read_tree
+
     tree = read_tree([blob.path for blob in blobs], base.config.diff_ids)
     prefix = posixpath.dirname(posixpath.dirname(python.executable)).rstrip("/")
     places = [f"{prefix}/{lib}/{python.binary_name}/" for lib in ("lib", "lib64")]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hatch_oci.errors import ContentError
 from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
@@ -49,6 +50,14 @@ class Index:
     def descriptor(self) -> Descriptor:
         """A descriptor of these very bytes."""
         return Descriptor(self.media_type, self.digest, len(self.raw))
+
+
+def check_pulled(raw: bytes, digest: Digest, where: str) -> bytes:
+    """Return a manifest that was asked for by `digest`; a `ContentError` if it is another one."""
+    if not digest.matches(raw):
+        message = f"{where} was asked for {digest} and sent something else"
+        raise ContentError(message)
+    return raw
 
 
 def read_manifest(

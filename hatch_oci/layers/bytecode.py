@@ -13,7 +13,6 @@ import threading
 import warnings
 
 from hatch_oci.errors import BaseError
-from hatch_oci.layers.marshalled import canonical
 
 # The magic numbers of releases: what has another one was made by a pre-release, or by a patched Python.
 # Each minor's way to marshal code has to be known to `marshalled`, too.
@@ -74,6 +73,9 @@ def compile_bytecode(source: bytes, path: str) -> bytes | None:
     2, a test of a parser) is no error: pip passes over it, too. Only of sources that are nested as deep as Python can
     read it may depend on the depth of the stack that they are compiled at whether they do.
     """
+    # Not above: what is remembered is not compiled.
+    from hatch_oci.layers.marshalled import canonical
+
     try:
         with _warnings_lock, warnings.catch_warnings(action="ignore"):
             code = compile(source, f"/{path.lstrip('/')}", "exec", dont_inherit=True, optimize=0)

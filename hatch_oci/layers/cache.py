@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from hatch_oci.image.descriptor import Descriptor
@@ -19,7 +19,7 @@ _FORMAT = 2
 
 
 def cached_layer(
-    parts: Sequence[Any], summary: str, compression: str, make: Callable[[], Iterable[Entry]], store: BlobStore
+    parts: Sequence[Any], summary: str, compression: str, make: Callable[[], Collection[Entry]], store: BlobStore
 ) -> Layer:
     """Return the layer that `make` gives the entries of, which depend on `parts` (as JSON) and on nothing else."""
     key = hashlib.sha256(

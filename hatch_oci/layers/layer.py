@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from hatch_oci.image.descriptor import Descriptor
@@ -15,10 +13,6 @@ from hatch_oci.layers import tar
 from hatch_oci.layers.compress import BLOCK, COMPRESSIONS, Deflated, Job
 from hatch_oci.layers.entry import Entry, Packed
 from hatch_oci.store.blobs import BlobStore
-
-_MOST_THREADS = 8
-_AHEAD = 2
-"""How many blocks wait for a thread, beyond one for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +25,30 @@ class Layer:
     """What it holds, for people: it is the layer's line in the image's history."""
 
 
-def write_layer(entries: Iterable[Entry], summary: str, compression: str, store: BlobStore) -> Layer:
+def write_layer(entries: Collection[Entry], summary: str, compression: str, store: BlobStore) -> Layer:
     """Pack entries, which come complete and in order, with one of `COMPRESSIONS`.
 
     A `SourceError` where a file has not the size its entry says.
     """
     chosen = COMPRESSIONS[compression]
     plain = hashlib.sha256()
-    with store.create() as writer, ThreadPoolExecutor(1) as hasher:
-        see = _aside(plain.update, hasher)
+    with store.create() as writer, ExitStack() as stack:
+        see: Callable[[bytes], None] = plain.update
+        do = _one_by_one
+        if sum(entry.size for entry in entries) > BLOCK:
+            # Not above: an app is mostly a single block, and threads take longer to import than that takes to pack.
+            from hatch_oci.layers import threads
+
+            see, do = stack.enter_context(threads.aside(plain.update)), threads.in_order
         blocks = _blocks(_parts(entries, see) if chosen.reuses else tar.pack(entries), see)
-        for data in _in_order(chosen.jobs(blocks), min(_cores(), _MOST_THREADS)):
+        for data in do(chosen.jobs(blocks)):
             writer.write(data)
     descriptor = Descriptor(chosen.media_type, writer.digest, writer.size)
     return Layer(descriptor, Digest("sha256", plain.hexdigest()), summary)
+
+
+def _one_by_one(jobs: Iterable[Job]) -> Iterator[bytes]:
+    return (job() for job in jobs)
 
 
 def _parts(entries: Iterable[Entry], see: Callable[[bytes], None]) -> Iterator[bytes | Deflated]:
@@ -95,32 +99,3 @@ def _blocks(parts: Iterable[bytes | Deflated], see: Callable[[bytes], None]) -> 
 def _shown(block: bytes, see: Callable[[bytes], None]) -> bytes:
     see(block)
     return block
-
-
-def _aside(see: Callable[[bytes], None], thread: ThreadPoolExecutor) -> Callable[[bytes], None]:
-    """Return a function that does what `see` does, in its order, but in another thread, at most two blocks behind."""
-    seen: deque[Future[None]] = deque()
-
-    def see_aside(data: bytes) -> None:
-        seen.append(thread.submit(see, data))
-        if len(seen) > 2:
-            seen.popleft().result()
-
-    return see_aside
-
-
-def _in_order(jobs: Iterable[Job], threads: int) -> Iterator[bytes]:
-    """Do jobs in several threads, and yield what they make in their order."""
-    with ThreadPoolExecutor(threads) as pool:
-        pending: deque[Future[bytes]] = deque()
-        for job in jobs:
-            pending.append(pool.submit(job))
-            if len(pending) > threads + _AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,13 +12,8 @@ from datetime import datetime
 from hatch_oci.image.document import encode_json
 from hatch_oci.layers.venv import Venv, installed_files
 from hatch_oci.layers.wheel import Wheel, open_wheel
-from hatch_oci.lock.build import build_sdist
 from hatch_oci.lock.clash import Placed
 from hatch_oci.lock.facts import WheelFacts, facts_of, read_facts
-from hatch_oci.lock.fetch import fetch_pinned
-from hatch_oci.lock.lockfile import Lock
-from hatch_oci.lock.selection import Pinned
-from hatch_oci.registry.transport import Transport
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 
 _FORMAT = 1
@@ -39,21 +34,6 @@ class Dependency:
         """Open the wheel."""
         with open_wheel(self.blob.path, self.filename) as wheel:
             yield wheel
-
-
-def gather(pinned: Sequence[Pinned], lock: Lock, store: BlobStore, transport: Transport) -> list[Dependency]:
-    """Return what a lock pins as wheels in the store: fetched, or built of their sources where that is allowed."""
-    blobs = fetch_pinned(pinned, lock.folder, store, transport, transport.reporter)
-    found = []
-    for one in pinned:
-        filename, blob = one.filename, blobs[one.digest]
-        if not one.is_wheel:
-            transport.reporter.warn(
-                f"{one.name} {one.version} has no wheel: it is built here, of its source distribution"
-            )
-            filename, blob = build_sdist(one.filename, blob, store, offline=transport.options.offline)
-        found.append(depend_on(filename, blob, store, one.upload_time))
-    return found
 
 
 def depend_on(filename: str, blob: StoredBlob, store: BlobStore, upload_time: datetime | None = None) -> Dependency:

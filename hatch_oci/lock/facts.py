@@ -57,6 +57,16 @@ class WheelFacts:
         """Where its files lie, roughly: two wheels without one of these in common have no file in common."""
         return frozenset({*self.modules, *(f"bin/{script}" for script in self.scripts), *self.data})
 
+    @classmethod
+    def from_json(cls, value: Any) -> WheelFacts:
+        """Return what `asdict` made; a `TypeError` for anything else. Whether its requirements are any is not asked."""
+        lists = {key: tuple(value[key]) for key in ("requires_dist", "modules", "scripts", "data")}
+        texts = [value["name"], value["version"], *(text for texts in lists.values() for text in texts)]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(value["pure"], bool):
+            message = "not facts of a wheel"
+            raise TypeError(message)
+        return cls(value["name"], value["version"], pure=value["pure"], **lists)
+
 
 def facts_of(path: Path, filename: str, digest: Digest, store: BlobStore) -> WheelFacts:
     """Return what is known of the wheel at `path`, whose file name is `filename`; a `WheelError` if it is not valid."""
@@ -72,15 +82,10 @@ def facts_of(path: Path, filename: str, digest: Digest, store: BlobStore) -> Whe
 
 def _from_json(value: Any) -> WheelFacts:
     """Return remembered facts; a `TypeError` or `ValueError` for what is none."""
-    lists = {key: value[key] for key in ("requires_dist", "modules", "scripts", "data")}
-    texts = [value["name"], value["version"], *(text for texts in lists.values() for text in texts)]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(value["pure"], bool):
-        message = "not facts of a wheel"
-        raise TypeError(message)
-    for text in lists["requires_dist"]:
+    facts = WheelFacts.from_json(value)
+    for text in facts.requires_dist:
         Requirement(text)
-    tuples = {key: tuple(texts) for key, texts in lists.items()}
-    return WheelFacts(value["name"], value["version"], pure=value["pure"], **tuples)
+    return facts
 
 
 def read_facts(wheel: Wheel) -> WheelFacts:

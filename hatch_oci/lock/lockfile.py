@@ -1,4 +1,4 @@
-"""Which lock a project has, read into the standard form (the pylock.toml specification)."""
+"""A lock, read into the standard form (the pylock.toml specification)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,13 @@ from packaging.utils import canonicalize_name
 
 from hatch_oci.errors import LockError
 from hatch_oci.image.document import encode_json
+from hatch_oci.lock.find import HASH, hashes_of, inputs_of, name_of, read_text, workspace_lock
+from hatch_oci.lock.needs import Wanted
 from hatch_oci.lock.uv import run_uv, settings
 from hatch_oci.store.blobs import BlobStore
 
-AUTOMATIC = ("pylock.oci.toml", "pylock.toml", "uv.lock", "requirements.txt")
-"""The names that are looked for, in this order."""
-
 _FORMAT = 2
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*==\s*[^\s;\\]+")
-_FOLDER = re.compile(r'source = \{ (?:editable|virtual|directory) = "([^"]*)"')
-_HASH = re.compile(r"--hash[= ](sha256|sha384|sha512):([0-9a-f]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +41,12 @@ class Lock:
     groups: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a project wants of its lock besides its plain dependencies; names are normalised."""
-
-    extras: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-
-
-def find_lock(root: Path, setting: str) -> Path | None:
-    """Return the lock that `setting` means, a path or `auto`; None where `auto` finds none.
-
-    A lock of uv's may lie above the project, at the root of its workspace. A `LockError` for a path that is not there.
-    """
-    if setting != "auto":
-        path = root / setting
-        if not path.is_file():
-            message = f"lock = {setting!r}: there is no such file"
-            raise LockError(message)
-        return path
-    for name in AUTOMATIC:
-        path = root / name
-        if path.is_file() and (name != "requirements.txt" or _HASH.search(_text(path))):
-            return path
-        if name == "uv.lock" and (above := _workspace_lock(root)):
-            return above
-    return None
-
-
 def read_lock(path: Path, root: Path, wanted: Wanted, python: str, store: BlobStore, *, offline: bool) -> Lock:
     """Read a lock for a project at `root`, whose image has the Python `python` (`3.13`).
 
     A `LockError` where it is no lock, is stale, or knows no such extra or group.
     """
-    name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    name = name_of(path, root)
     if path.name == "uv.lock":
         options = [*_pairs("--extra", wanted.extras), *_pairs("--group", wanted.groups)]
         arguments = [
@@ -89,14 +58,15 @@ def read_lock(path: Path, root: Path, wanted: Wanted, python: str, store: BlobSt
             "--no-default-groups",
             *options,
         ]
-        if path.resolve() not in {(root / name).resolve() for name in ("uv.lock", _workspace_lock(root) or "uv.lock")}:
+        if path.resolve() not in {(root / name).resolve() for name in ("uv.lock", workspace_lock(root) or "uv.lock")}:
             message = f"{name}: uv reads its lock beside the project only; make a pylock.toml of it with `uv export`"
             raise LockError(message)
-        inputs = [path, root / "pyproject.toml", *_member_projects(path)]
-        text = _exported(arguments, inputs, root, store, offline=offline, stale=f"{name} is stale: run `uv lock`")
+        text = _exported(
+            arguments, inputs_of(path, root), root, store, offline=offline, stale=f"{name} is stale: run `uv lock`"
+        )
         return Lock(name, root, _parse(text, name), frozenset(), frozenset())
     if is_valid_pylock_path(path):
-        content = _parse(_text(path), name)
+        content = _parse(read_text(path), name)
         _check_known(name, "extra", wanted.extras, content.extras or ())
         _check_known(
             name,
@@ -113,7 +83,7 @@ def read_lock(path: Path, root: Path, wanted: Wanted, python: str, store: BlobSt
     hashes = _read_hashes(path, name)
     arguments = ["pip", "compile", "--universal", "--no-deps", "--no-header", "--format", "pylock.toml"]
     arguments += ["--python-version", python, path.name]
-    content = _parse(_exported(arguments, [path], path.parent, store, offline=offline), name)
+    content = _parse(_exported(arguments, inputs_of(path, root), path.parent, store, offline=offline), name)
     return Lock(name, path.parent, _only_hashed(content, hashes, name), frozenset(), frozenset())
 
 
@@ -121,7 +91,7 @@ def _exported(
     arguments: Sequence[str], inputs: Sequence[Path], folder: Path, store: BlobStore, *, offline: bool, stale: str = ""
 ) -> str:
     """Return what uv makes of a lock, remembered for the same bytes of `inputs`."""
-    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs]
+    contents = hashes_of(inputs)
     asked = [_FORMAT, os.path.relpath(folder, inputs[0].parent), list(arguments), contents, settings()]
     anywhere, here = (hashlib.sha256(encode_json(key)).hexdigest() for key in (asked, [*asked, str(folder)]))
     for key in (anywhere, here):
@@ -149,36 +119,6 @@ def _parse(text: str, name: str) -> Pylock:
         raise LockError(message) from None
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"cannot read {path}: {error}"
-        raise LockError(message) from error
-
-
-def _workspace_lock(root: Path) -> Path | None:
-    """Return the lock of the workspace that the project is a member of."""
-    for folder in root.parents:
-        if (folder / "uv.lock").is_file():
-            return folder / "uv.lock" if _is_workspace(folder / "pyproject.toml") else None
-    return None
-
-
-def _member_projects(lock: Path) -> list[Path]:
-    """Return the pyproject.toml files of the packages that a lock of uv's has from folders beside it."""
-    folders = sorted(set(_FOLDER.findall(_text(lock))))
-    return [path for folder in folders if (path := lock.parent / folder / "pyproject.toml").is_file()]
-
-
-def _is_workspace(path: Path) -> bool:
-    try:
-        tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
-        return "workspace" in tool.get("uv", {})
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
-        return False
-
-
 def _pairs(option: str, values: Sequence[str]) -> list[str]:
     return [word for value in values for word in (option, value)]
 
@@ -193,9 +133,9 @@ def _check_known(name: str, kind: str, wanted: Sequence[str], known: Collection[
 def _read_hashes(path: Path, name: str) -> Mapping[str, frozenset[str]]:
     """Return the hashes that a requirements.txt allows for each of its packages."""
     hashes: dict[str, set[str]] = {}
-    for line in re.sub(r"\\\r?\n", " ", _text(path)).splitlines():
+    for line in re.sub(r"\\\r?\n", " ", read_text(path)).splitlines():
         if match := _PIN.match(line.strip()):
-            found = {value for _, value in _HASH.findall(line)}
+            found = {value for _, value in HASH.findall(line)}
             if not found:
                 message = (
                     f"{name}: {match[1]} has no hash: make the file with `uv pip compile --universal --generate-hashes`"

@@ -1,54 +1,30 @@
-"""What a project gets out of its lock for a target: from the file's name to wheels that fit together."""
+"""What a project gets out of its lock for a target: worked out once, then remembered for the same lock and needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from packaging.requirements import Requirement
-from packaging.utils import NormalizedName, parse_wheel_filename
+import packaging
 
 from hatch_oci.errors import LockError
-from hatch_oci.lock.closure import active, check_closure
-from hatch_oci.lock.dependencies import Dependency, gather
+from hatch_oci.image.digest import Digest
+from hatch_oci.image.document import encode_json
+from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.lock.facts import WheelFacts
-from hatch_oci.lock.lockfile import Wanted, find_lock, read_lock
-from hatch_oci.lock.selection import select
+from hatch_oci.lock.find import find_lock, hashes_of, inputs_of, name_of
+from hatch_oci.lock.needs import Choices, Needs, Provided
 from hatch_oci.lock.target import Target
-from hatch_oci.registry.transport import Transport
+from hatch_oci.lock.uv import settings
+from hatch_oci.registry.remote import Remote
 from hatch_oci.store.blobs import BlobStore
 
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a project says that it needs."""
-
-    name: NormalizedName
-    requirements: tuple[Requirement, ...]
-    """Of the project itself, and of the extras and groups that are wanted."""
-
-    wanted: Wanted
-    version: str = "0"
-    """The project's own, for packages that need it in turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What a user says of the lock; names are normalised."""
-
-    lock: str
-    excluded: frozenset[str]
-    sdists: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Provided:
-    """What goes into the image; `lock` is the file's name, None where the project needs nothing."""
-
-    dependencies: tuple[Dependency, ...] = ()
-    members: tuple[Dependency, ...] = ()
-    lock: str | None = None
+_FORMAT = 1
+"""Raised when the same lock and needs give something else, or what is remembered changes its form."""
 
 
 def provide(
@@ -59,7 +35,7 @@ def provide(
     base_packages: Mapping[str, str] | None,
     build_member: Callable[[Path], Dependency],
     store: BlobStore,
-    transport: Transport,
+    remote: Remote,
 ) -> Provided:
     """Return the wheels that the lock of the project at `root` gives for `target`.
 
@@ -71,30 +47,57 @@ def provide(
         names = ", ".join(requirement.name for requirement in needs.requirements)
         message = f"the project needs {names}, and has no lock: run `uv lock`, or set lock = false to leave them out"
         raise LockError(message)
-    major, minor = target.python.minor
-    offline = transport.options.offline
-    lock = read_lock(path, root, needs.wanted, f"{major}.{minor}", store, offline=offline)
-    chosen = select(lock, target, needs.name, choices.excluded, choices.sdists)
-    dependencies = gather(chosen.pinned, lock, store, transport)
-    for member in chosen.members:
-        if not (lock.folder / member.path).is_dir():
-            message = f"{lock.name} wants {member.name} from the folder {member.path}, which is not there"
-            raise LockError(message)
-    members = [build_member(lock.folder / member.path) for member in chosen.members]
-    _check_built([*dependencies, *members], target)
-    needed = [("the project", one) for one in needs.requirements if active(one, target.environment)]
-    there = {} if base_packages is None else {name: base_packages.get(name) for name in choices.excluded}
-    ignored: Collection[str] = () if base_packages is not None else choices.excluded
-    itself = WheelFacts(needs.name, needs.version, (), pure=True, modules=(), scripts=(), data=())
-    facts = [itself, *(one.facts for one in (*dependencies, *members))]
-    check_closure(needed, facts, there, ignored, target.environment, lock.name)
-    return Provided(tuple(dependencies), tuple(members), lock.name)
+    key = _key(path, needs, choices, root, target, base_packages)
+    known = _recall(key, store)
+    if known is not None:
+        return Provided(known, (), name_of(path, root))
+    # Not above: reading a lock takes long, and so does importing what reads it.
+    from hatch_oci.lock.gather import gather
+
+    provided = gather(path, needs, choices, root, target, base_packages, build_member, store, remote)
+    # What is built here is built again whenever its source changes, of which nothing is known here.
+    if not provided.members and not choices.sdists:
+        store.remember("provided", key, [_to_json(one) for one in provided.dependencies])
+    return provided
 
 
-def _check_built(wheels: Sequence[Dependency], target: Target) -> None:
-    """Refuse wheels for another machine: those that were built here, since the lock's own were chosen."""
-    tags = frozenset(target.tags)
-    for one in wheels:
-        if parse_wheel_filename(one.filename)[-1].isdisjoint(tags):
-            message = f"{one.filename} does not run on {target}: {one.facts.name} has to be built there"
-            raise LockError(message)
+def _key(
+    path: Path, needs: Needs, choices: Choices, root: Path, target: Target, base_packages: Mapping[str, str] | None
+) -> str:
+    """Return what changes with all that `gather` goes by, where it builds nothing."""
+    lock = [str(root), str(path), hashes_of(inputs_of(path, root)), settings()]
+    wanted = [needs.wanted.extras, needs.wanted.groups, sorted(choices.excluded), sorted(choices.sdists)]
+    project = [needs.name, needs.version, list(map(str, needs.requirements))]
+    runs_on = [target.python.to_json(), str(target.platform), base_packages and dict(base_packages)]
+    # What is chosen, and whether it suffices, is left to packaging.
+    parts = [_FORMAT, packaging.__version__, lock, wanted, project, runs_on]
+    return hashlib.sha256(encode_json(parts)).hexdigest()
+
+
+def _to_json(one: Dependency) -> dict[str, Any]:
+    uploaded = one.upload_time.isoformat() if one.upload_time else None
+    return {"filename": one.filename, "digest": str(one.blob.digest), "uploaded": uploaded, "facts": asdict(one.facts)}
+
+
+def _recall(key: str, store: BlobStore) -> tuple[Dependency, ...] | None:
+    """Return what was remembered; None where it was not, or where one of the wheels is not in the store any more."""
+
+    def read(value: Any) -> tuple[Dependency, ...] | None:
+        if not isinstance(value, list):
+            message = "not a list of wheels"
+            raise TypeError(message)
+        found = [_from_json(one, store) for one in value]
+        return tuple(one for one in found if one) if all(found) else None
+
+    known: tuple[Dependency, ...] | None = store.recall("provided", key, read)
+    return known
+
+
+def _from_json(value: Any, store: BlobStore) -> Dependency | None:
+    facts = WheelFacts.from_json(value["facts"])
+    uploaded = datetime.fromisoformat(value["uploaded"]) if value["uploaded"] else None
+    if not isinstance(value["filename"], str):
+        message = "not a wheel"
+        raise TypeError(message)
+    blob = store.find(Digest.parse(value["digest"]))
+    return Dependency(facts, value["filename"], blob, uploaded) if blob else None

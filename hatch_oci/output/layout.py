@@ -43,39 +43,48 @@ def layout_files(image: Image) -> Files:
 def write_layout(target: Path, files: Files) -> None:
     """Write a layout's files into the folder `target`.
 
-    What was at `target` before stays whole until the new layout is; an `OutputError` where it cannot be written.
+    What was at `target` before stays whole until the new layout is, and stays where it is the same; an `OutputError`
+    where it cannot be written.
     """
     prefix = f".{target.name}."
     try:
         sweep(target.parent, prefix)
+        if _is_there(target, files):
+            # As new as what it was made of, for those who go by dates.
+            os.utime(target)
+            return
         with temporary_folder(target.parent, prefix) as folder:
             made = folder / target.name
             made.mkdir()
             for path, content in files.items():
                 _write(made / path, content)
-            for below in (made, *(path for path in made.rglob("*") if path.is_dir())):
-                _sync_folder(below)
             put_in_place(made, target)
-            _sync_folder(target.parent)
     except OSError as error:
         message = f"cannot write {target}: {error.strerror or error}"
         raise OutputError(message) from error
+
+
+def _is_there(target: Path, files: Files) -> bool:
+    """Tell whether `target` holds these files and nothing else, the large ones as links to the very same."""
+    found = {
+        path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_symlink() or not path.is_dir()
+    }
+    return (
+        not target.is_symlink()
+        and found == files.keys()
+        and all(_is_same(target / path, content) for path, content in files.items())
+    )
+
+
+def _is_same(path: Path, content: bytes | Path) -> bool:
+    if path.is_symlink():
+        return False
+    return path.samefile(content) if isinstance(content, Path) else path.read_bytes() == content
 
 
 def _write(path: Path, content: bytes | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, Path):
         link_or_copy(content, path)
-        return
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    else:
+        path.write_bytes(content)

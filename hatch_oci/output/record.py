@@ -94,8 +94,9 @@ class Record:
 
 def write_record(target: Path, record: Record) -> None:
     """Write the record to the file `target`, replacing it at once; an `OutputError` where that fails."""
-    text = json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n"
-    replace_file(target, [text.encode("utf-8")])
+    data = (json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    if not target.is_file() or target.read_bytes() != data:
+        replace_file(target, [data])
 
 
 def _text(digest: Digest | None) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import sys
@@ -32,8 +31,8 @@ def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
         sweep(target.parent, prefix)
         with temporary_file(target.parent, prefix) as file:
             file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
+            # Some file systems say only now that there is no room.
+            file.close()
             Path(file.name).chmod(0o644)
             Path(file.name).replace(target)
     except OSError as error:
@@ -87,12 +86,13 @@ def link_or_copy(source: Path, target: Path) -> None:
     except OSError:
         # Another file system, or one without links.
         shutil.copyfile(source, target)
-        with target.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 def _exchange_at_once(first: bytes, second: bytes) -> bool:
     """Use the system's exchange; False where it, or this file system, has none."""
+    # Not above: it is slow to import, and mostly there is nothing to exchange.
+    import ctypes
+
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None, use_errno=True)
         if sys.platform == "linux":

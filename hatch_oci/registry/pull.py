@@ -12,7 +12,7 @@ from hatch_oci.errors import ContentError, DigestError, NotFoundError, OCIError,
 from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
-from hatch_oci.image.manifest import MAX_MANIFEST
+from hatch_oci.image.manifest import MAX_MANIFEST, check_pulled
 from hatch_oci.image.reference import Reference
 from hatch_oci.registry.attempts import PASSING
 from hatch_oci.registry.download import Download, Opener
@@ -180,11 +180,3 @@ class Repository:
 
 def _another_blob(descriptor: Descriptor, hosts: list[str]) -> ContentError:
     return ContentError(f"{' or '.join(dict.fromkeys(hosts))} sent something else than blob {descriptor.digest}")
-
-
-def check_pulled(raw: bytes, digest: Digest, where: str) -> bytes:
-    """Return a manifest that was asked for by `digest`; a `ContentError` if it is another one."""
-    if not digest.matches(raw):
-        message = f"{where} was asked for {digest} and sent something else"
-        raise ContentError(message)
-    return raw

@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from platformdirs import user_cache_path
-
 from hatch_oci.errors import ContentError, DigestError, OutputError
 from hatch_oci.image.digest import Digest
 from hatch_oci.store.temporaries import sweep, temporary_file
@@ -34,8 +32,12 @@ _MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError, D
 
 def cache_folder() -> Path:
     """Return the folder for the store: `$HATCH_OCI_CACHE_DIR`, else one in the user's cache folder."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen) if chosen else user_cache_path("hatch-oci", appauthor=False)
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen)
+    # Not above: it is slow to import.
+    from platformdirs import user_cache_path
+
+    return user_cache_path("hatch-oci", appauthor=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from hatch_oci.base.resolve import Base, fetch_layers, resolve
 from hatch_oci.errors import OCIError
 from hatch_oci.image.platform import Platform
 from hatch_oci.registry.options import Patience, RegistryOptions
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 from tests.personas.persona import Persona
@@ -79,9 +79,9 @@ class Place:
         reporter = Reporter(info=self.said.append, warn=warn, debug=self.said.append)
         store = BlobStore(self.home / "cache")
         patience = Patience(first_wait=0.01, longest_wait=0.02)
-        with closing(Transport(self.options, reporter, patience)) as transport:
+        with closing(Remote(self.options, reporter, patience)) as remote:
             text = reference or self.persona.reference
-            base = resolve(text, Platform.parse(platform), Path(), store, transport)
+            base = resolve(text, Platform.parse(platform), Path(), store, remote)
             return base, fetch_layers(base, store, reporter)
 
     def pull_and_check(self, platform: str = "linux/amd64") -> None:

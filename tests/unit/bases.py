@@ -17,7 +17,7 @@ from hatch_oci.base.resolve import Base, resolve
 from hatch_oci.image.media_types import OCI_MANIFEST
 from hatch_oci.image.platform import Platform
 from hatch_oci.registry.options import Patience
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.store.blobs import BlobStore
 
 AMD64 = {"os": "linux", "architecture": "amd64"}
@@ -69,8 +69,8 @@ def served(*images: Image, **tags: bytes) -> Iterator[Registry]:
 
 def resolve_with(text: str, store: BlobStore, root: Path = Path(), platform: str = "linux/amd64") -> Base:
     """Resolve a base with connections of its own."""
-    transport = Transport(patience=QUICK)
+    remote = Remote(patience=QUICK)
     try:
-        return resolve(text, Platform.parse(platform), root, store, transport)
+        return resolve(text, Platform.parse(platform), root, store, remote)
     finally:
-        transport.close()
+        remote.close()

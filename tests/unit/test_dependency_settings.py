@@ -10,8 +10,7 @@ import pytest
 from hatch_oci.config import needs_of, uses_hatchling
 from hatch_oci.dependency_settings import DependencySettings
 from hatch_oci.errors import ConfigError
-from hatch_oci.lock.lockfile import Wanted
-from hatch_oci.lock.provide import Needs
+from hatch_oci.lock.needs import Needs, Wanted
 from tests.unit.projects import builder_of, read_table
 
 PROJECT = """

@@ -18,7 +18,7 @@ from hatch_oci.image.digest import Digest
 from hatch_oci.lock.fetch import fetch_pinned
 from hatch_oci.lock.selection import Pinned
 from hatch_oci.registry.options import RegistryOptions
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import QUICK
@@ -43,8 +43,8 @@ def pin(url: str | None, path: str | None = None, digest: Digest = DIGEST, size:
 def fetch(one: Pinned, store: BlobStore, folder: Path = Path(), **options: object) -> bytes:
     known = RegistryOptions(**options)  # type: ignore[arg-type]
     reporter = Reporter(info=lambda _text: None, warn=lambda _text: None)
-    with closing(Transport(known, reporter, QUICK)) as transport:
-        return fetch_pinned([one], folder, store, transport, reporter)[one.digest].path.read_bytes()
+    with closing(Remote(known, reporter, QUICK)) as remote:
+        return fetch_pinned([one], folder, store, remote)[one.digest].path.read_bytes()
 
 
 @pytest.mark.parametrize("size", [len(WHEEL), None])

@@ -150,6 +150,62 @@ def test_the_same_layout_may_be_written_again(tmp_path: Path) -> None:
     assert path.read_bytes() == b"layer"
 
 
+def _damage(layout: Path, layer: Path, how: str) -> None:
+    linked = layout / "blobs/sha256" / Digest.of(b"layer").hex
+    if how == "a layer is another file":
+        linked.unlink()
+        linked.write_bytes(b"damage")
+    elif how == "a layer is a symlink":
+        linked.unlink()
+        linked.symlink_to(layer)
+    elif how == "a document has changed":
+        (layout / "index.json").write_text("{}")
+    elif how == "a file is missing":
+        (layout / "oci-layout").unlink()
+    elif how == "a file is too many":
+        (layout / "blobs/sha256/more").touch()
+    elif how == "it is a symlink":
+        layout.rename(layout.with_name("elsewhere"))
+        layout.symlink_to("elsewhere")
+
+
+def test_a_layout_that_is_there_stays_and_is_as_new(tmp_path: Path) -> None:
+    digest, layer = add_layer(tmp_path, b"layer")
+    out = tmp_path / "out"
+    write_image(out, manifest_of((digest, 5)), {digest: layer}, REPOSITORY, TAGS)
+    if not (out / "blobs/sha256" / digest.hex).samefile(layer):
+        pytest.skip("this file system shares blocks, not files")
+    before = {path: path.stat() for path in (out, *out.rglob("*"))}
+    os.utime(out, (0, 0))
+    write_image(out, manifest_of((digest, 5)), {digest: layer}, REPOSITORY, TAGS)
+    assert {path: path.stat().st_ino for path in (out, *out.rglob("*"))} == {
+        path: status.st_ino for path, status in before.items()
+    }
+    assert out.stat().st_mtime >= before[out].st_mtime
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "a layer is another file",
+        "a layer is a symlink",
+        "a document has changed",
+        "a file is missing",
+        "a file is too many",
+        "it is a symlink",
+    ],
+)
+def test_a_layout_that_is_not_quite_there_is_written_anew(tmp_path: Path, how: str) -> None:
+    digest, layer = add_layer(tmp_path, b"layer")
+    out = tmp_path / "out"
+    write_image(out, manifest_of((digest, 5)), {digest: layer}, REPOSITORY, TAGS)
+    whole = tree(out)
+    _damage(out, layer, how)
+    write_image(out, manifest_of((digest, 5)), {digest: layer}, REPOSITORY, TAGS)
+    assert tree(out) == whole
+    assert not any(path.is_symlink() for path in (out, *out.rglob("*")))
+
+
 def test_a_layout_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
     out = tmp_path / "dist" / "out"
     out.parent.mkdir()

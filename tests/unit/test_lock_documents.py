@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from hatch_oci.errors import LockError, OCIError
-from hatch_oci.lock.lockfile import Wanted, find_lock, read_lock
+from hatch_oci.lock.find import find_lock
+from hatch_oci.lock.lockfile import read_lock
+from hatch_oci.lock.needs import Wanted
 from hatch_oci.lock.selection import select
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.locks import target

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from hatch_oci.errors import LockError
-from hatch_oci.lock import lockfile
-from hatch_oci.lock.lockfile import Lock, Wanted, find_lock, read_lock
+from hatch_oci.lock.find import AUTOMATIC, find_lock
+from hatch_oci.lock.lockfile import Lock, read_lock
+from hatch_oci.lock.needs import Wanted
 from hatch_oci.lock.uv import run_uv
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.wheels import write_wheel
@@ -57,7 +58,7 @@ def read(path: Path, root: Path, store: BlobStore, wanted: Wanted | None = None)
 
 def test_the_strongest_lock_is_found(tmp_path: Path) -> None:
     assert find_lock(tmp_path, "auto") is None
-    for name in reversed(lockfile.AUTOMATIC):
+    for name in reversed(AUTOMATIC):
         (tmp_path / name).write_text("x==1 --hash=sha256:00\n")
         assert find_lock(tmp_path, "auto") == tmp_path / name
 
@@ -184,7 +185,8 @@ def test_without_uv_it_is_said_how_to_get_it(project: Path, monkeypatch: pytest.
     (package / "__init__.py").write_text("def find_uv_bin():\n    raise FileNotFoundError\n")
     code = (
         "import sys, pathlib\n"
-        "from hatch_oci.lock.lockfile import Wanted, read_lock\n"
+        "from hatch_oci.lock.lockfile import read_lock\n"
+        "from hatch_oci.lock.needs import Wanted\n"
         "from hatch_oci.store.blobs import BlobStore\n"
         "path, root, cache = map(pathlib.Path, sys.argv[1:])\n"
         "try:\n"

@@ -16,7 +16,7 @@ from hatch_oci.errors import BaseError, ContentError, RegistryError
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.platform import Platform
 from hatch_oci.registry.options import RegistryOptions
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import QUICK, manifest_of, served, small_image
@@ -39,8 +39,8 @@ def pull(text: str, store: BlobStore, told: list[str], **options: object) -> Bas
     """Pull an image whole."""
     reporter = Reporter(info=told.append, warn=told.append)
     known = RegistryOptions(**options)  # type: ignore[arg-type]
-    with closing(Transport(known, reporter, QUICK)) as transport:
-        base = resolve(text, Platform("linux", "amd64"), Path(), store, transport)
+    with closing(Remote(known, reporter, QUICK)) as remote:
+        base = resolve(text, Platform("linux", "amd64"), Path(), store, remote)
         fetch_layers(base, store, reporter)
     return base
 

@@ -18,6 +18,7 @@ from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.packing import plan_layers
 from hatch_oci.store.blobs import BlobStore
+from tests.unit.dependencies import snapshot
 from tests.unit.projects import read_table
 from tests.unit.wheels import INFO, MODULE, SITE, VENV, write_wheel
 
@@ -59,6 +60,34 @@ def failure(store: BlobStore, project: Path, copies: list[dict[str, Any]], app: 
     with pytest.raises(SourceError) as error:
         pack(store, project, copies, app)
     return str(error.value)
+
+
+def test_an_unchanged_venv_and_wheel_are_not_packed_again(project: Path, store: BlobStore) -> None:
+    with app_of(project) as app:
+        layers = pack(store, project, [], app)
+        before = snapshot(store.folder)
+        assert pack(store, project, [], app) == layers
+        assert snapshot(store.folder) == before
+
+
+def test_what_changes_their_files_or_places_makes_other_layers(project: Path, store: BlobStore) -> None:
+    with app_of(project) as app, app_of(project / "other", files=dict.fromkeys(MODULE, b"answer = 43\n")) as other:
+        assert app.app
+        assert other.app
+        moved = replace(app, venv=replace(VENV, prefix="/srv/venv"))
+        patched = replace(app, venv=replace(VENV, python_version="3.13.2"))
+        bare = Outline({"": {}})
+        packed = [
+            pack(store, project, [], app),
+            pack(store, project, [], other),
+            pack(store, project, [], moved),
+            pack(store, project, [], patched),
+            pack(store, project, [], app, bare),
+        ]
+        venvs, wheels = zip(*packed, strict=True)
+    assert [venvs.index(one) for one in venvs] == [0, 0, 2, 3, 4]
+    # The venv's own folders are there for the wheel, whatever the base has.
+    assert [[one.diff_id for one in wheels].index(one.diff_id) for one in wheels] == [0, 1, 2, 0, 0]
 
 
 def test_layers_are_the_venv_the_copies_and_the_wheel(project: Path, store: BlobStore) -> None:

@@ -15,11 +15,11 @@ from packaging.utils import NormalizedName
 from hatch_oci.errors import LockError, OCIError
 from hatch_oci.lock.build import add_file, build_wheel
 from hatch_oci.lock.dependencies import Dependency, depend_on
-from hatch_oci.lock.lockfile import Wanted
-from hatch_oci.lock.provide import Choices, Needs, Provided, provide
+from hatch_oci.lock.needs import Choices, Needs, Provided, Wanted
+from hatch_oci.lock.provide import provide
 from hatch_oci.lock.target import Target
 from hatch_oci.registry.options import RegistryOptions
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.backends import write_project
@@ -60,7 +60,7 @@ class Workshop:
     ) -> Provided:
         reporter = Reporter(info=lambda _line: None, warn=self.warnings.append)
         requirements = tuple(map(Requirement, needs))
-        with closing(Transport(RegistryOptions(offline=True), reporter)) as transport:
+        with closing(Remote(RegistryOptions(offline=True), reporter)) as remote:
             return provide(
                 Needs(NormalizedName("my-app"), requirements, wanted or Wanted()),
                 Choices(lock, excluded, sdists),
@@ -69,7 +69,7 @@ class Workshop:
                 base_packages,
                 self.member,
                 self.store,
-                transport,
+                remote,
             )
 
     def member(self, folder: Path) -> Dependency:

@@ -15,7 +15,7 @@ from hatch_oci.errors import BaseError, ContentError, DocumentError, NotFoundErr
 from hatch_oci.image import media_types
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.platform import Platform
-from hatch_oci.registry.transport import Transport
+from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import ARM64, QUICK, index_of, resolve_with, served, small_image
@@ -51,8 +51,8 @@ def test_a_tag_leads_to_a_config_and_to_layers(registry: Registry, small: Image,
 
 
 def test_layers_are_fetched_once(registry: Registry, small: Image, store: BlobStore) -> None:
-    with closing(Transport(patience=QUICK)) as transport:
-        base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, transport)
+    with closing(Remote(patience=QUICK)) as remote:
+        base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, remote)
         first = fetch_layers(base, store, SILENT)
         asked = len(registry.log)
         assert fetch_layers(base, store, SILENT) == first
@@ -61,9 +61,9 @@ def test_layers_are_fetched_once(registry: Registry, small: Image, store: BlobSt
 
 
 def test_a_cached_base_that_is_pinned_needs_no_network(small: Image, store: BlobStore) -> None:
-    with served(small) as registry, closing(Transport(patience=QUICK)) as transport:
+    with served(small) as registry, closing(Remote(patience=QUICK)) as remote:
         reference = f"{registry.address}/app:1@{digest(small.manifest)}"
-        first = resolve(reference, Platform("linux", "amd64"), Path(), store, transport)
+        first = resolve(reference, Platform("linux", "amd64"), Path(), store, remote)
         fetch_layers(first, store, SILENT)
     again = resolve_with(reference, store)
     assert again.config == first.config
@@ -168,8 +168,8 @@ def test_a_layer_with_other_bytes_is_refused_and_nothing_is_kept(
 ) -> None:
     bad = json.loads(small.manifest)["layers"][0]["digest"]
     registry.repositories["app"].blobs[bad] = b"x" * len(small.blobs[bad])
-    with closing(Transport(patience=QUICK)) as transport:
-        base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, transport)
+    with closing(Remote(patience=QUICK)) as remote:
+        base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, remote)
         with pytest.raises(ContentError, match=f"{bad} was asked for"):
             fetch_layers(base, store, SILENT)
     assert not store.path(Digest.parse(bad)).exists()
@@ -177,8 +177,8 @@ def test_a_layer_with_other_bytes_is_refused_and_nothing_is_kept(
 
 
 def test_a_damaged_blob_in_the_cache_is_fetched_again(registry: Registry, small: Image, store: BlobStore) -> None:
-    with closing(Transport(patience=QUICK)) as transport:
-        base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, transport)
+    with closing(Remote(patience=QUICK)) as remote:
+        base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, remote)
         path = fetch_layers(base, store, SILENT)[0].path
         path.unlink()
         path.write_bytes(b"damaged")
@@ -243,8 +243,8 @@ def test_the_first_failure_ends_the_other_downloads(registry: Registry, small: I
 
     registry.answers["GET", f"/v2/app/blobs/{slow}"] = drip
     registry.repositories["app"].blobs.pop(bad)
-    with closing(Transport(patience=QUICK)) as transport:
-        base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, transport)
+    with closing(Remote(patience=QUICK)) as remote:
+        base = resolve(f"{registry.address}/app:1", Platform("linux", "amd64"), Path(), store, remote)
         with pytest.raises(NotFoundError, match=bad):
             fetch_layers(base, store, SILENT)
     assert list((store.folder / "incoming").iterdir()) == []
