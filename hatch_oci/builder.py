@@ -22,8 +22,8 @@ from hatchling.plugin.exceptions import UnknownPluginError
 from hatchling.plugin.manager import PluginManager
 
 from hatch_oci.assembly import assemble, check_format
-from hatch_oci.base.look import Contents, look_into, recall_contents
-from hatch_oci.base.resolve import Base, fetch_layers, resolve
+from hatch_oci.base.look import Contents, fetch_and_look, recall_contents
+from hatch_oci.base.resolve import Base, resolve
 from hatch_oci.config import OCIConfig, describe, needs_of, uses_hatchling, wheel_builder
 from hatch_oci.errors import BaseError, OCIError, WheelError
 from hatch_oci.image.platform import Platform
@@ -136,12 +136,10 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         settings = self.config.settings
         # A push fetches what is missing where everybody finds it, and so not from a base on this machine.
         sparse = settings.sparse and base.image_name is not None
-        if sparse and "stdlib" not in settings.dependencies.bytecode:
-            absent = tuple(StoredBlob(one.digest, one.size, store.path(one.digest)) for one in base.layers)
-            if contents := recall_contents(base, absent, store, settings.python, settings.libc):
-                return (), contents
-        blobs = fetch_layers(base, store, reporter)
-        contents = look_into(base, blobs, store, settings.python, settings.libc)
+        enough = sparse and "stdlib" not in settings.dependencies.bytecode
+        if enough and (contents := recall_contents(base, store, settings.python, settings.libc)):
+            return (), contents
+        blobs, contents = fetch_and_look(base, store, reporter, settings.python, settings.libc)
         return (() if sparse else blobs), contents
 
     def _install(

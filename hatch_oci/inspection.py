@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hatch_oci.base.look import Contents, look_into
+from hatch_oci.base.look import Contents, fetch_and_look
 from hatch_oci.base.open import open_source
-from hatch_oci.base.resolve import Base, fetch_layers, platforms_of, resolve_source
+from hatch_oci.base.resolve import Base, platforms_of, resolve_source
 from hatch_oci.errors import BaseError
 from hatch_oci.image.document import printable
 from hatch_oci.image.platform import Platform
@@ -86,12 +86,12 @@ def inspect(text: str, platform: Platform, root: Path, store: BlobStore, remote:
         message = "scratch is no image: there is nothing to inspect"
         raise BaseError(message)
     base = resolve_source(source, platform, store)
-    blobs = fetch_layers(base, store, remote.reporter)
+    _, contents = fetch_and_look(base, store, remote.reporter, None, None)
     return Inspection(
         media_type=source.top.media_type,
         platforms=tuple(platforms_of(source, store)),
         base=base,
-        contents=look_into(base, blobs, store, None, None),
+        contents=contents,
         reached=source.repository().reached if source.repository else None,
     )
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hatch_oci.base.outline import Outline, outline_of
 from hatch_oci.base.packages import find_packages
 from hatch_oci.base.python import Libc, Python, find_python
-from hatch_oci.base.resolve import Base
-from hatch_oci.errors import BaseError
+from hatch_oci.base.resolve import Base, fetch_layers
+from hatch_oci.errors import BaseError, ContentError
 from hatch_oci.image.document import encode_json
+from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 
 if TYPE_CHECKING:
-    from hatch_oci.base.tree import Tree
+    from hatch_oci.base.tree import Listings, Tree
 
 _FORMAT = 3
 """Raised when what is remembered changes its form or its meaning."""
@@ -54,26 +56,59 @@ class Contents:
         )
 
 
+def fetch_and_look(
+    base: Base, store: BlobStore, reporter: Reporter, python: str | None, libc: Libc | None
+) -> tuple[tuple[StoredBlob, ...], Contents]:
+    """Return the base's layers, and what is in them; each is read when it has come, while others still come."""
+    if known := recall_contents(base, store, python, libc):
+        return fetch_layers(base, store, reporter), known
+    # Not above: mostly no layer is read, and so none of what unpacks them is needed.
+    from hatch_oci.base.tree import list_layer
+
+    listings: Listings = {}
+
+    def read(blob: StoredBlob) -> None:
+        pairs = zip(base.layers, base.config.diff_ids, strict=True)
+        for diff_id in {diff_id for layer, diff_id in pairs if layer.digest == blob.digest}:
+            # What is wrong with it is told when all are there.
+            with suppress(ContentError):
+                listings[blob.path, diff_id] = list_layer(blob.path, diff_id)
+
+    blobs = fetch_layers(base, store, reporter, read)
+    return blobs, look_into(base, blobs, store, python, libc, listings)
+
+
 def look_into(
-    base: Base, blobs: tuple[StoredBlob, ...], store: BlobStore, python: str | None, libc: Libc | None
+    base: Base,
+    blobs: tuple[StoredBlob, ...],
+    store: BlobStore,
+    python: str | None,
+    libc: Libc | None,
+    listings: Listings | None = None,
 ) -> Contents:
     """Return what the base holds; `python` (a path) and `libc` are taken as given where they are set."""
-    found = recall_contents(base, blobs, store, python, libc)
+    found = _recall(base, blobs, store, python, libc)
     if found is None:
-        # Not above: mostly no layer is read, and so none of what unpacks them is needed.
         from hatch_oci.base.tree import read_tree
 
-        tree = read_tree([blob.path for blob in blobs], base.config.diff_ids)
-        found = _contents(tree, _env(base), python, libc)
+        # Not in a variable: of a large base, the tree and the words for its outline would be much to hold at once.
+        found = _contents(
+            read_tree([blob.path for blob in blobs], base.config.diff_ids, listings), _env(base), python, libc
+        )
         store.remember("contents", _key(base, blobs, python, libc), found.to_json())
         found = replace(found, problem=f"{base.name}: {found.problem}")
     return found
 
 
-def recall_contents(
+def recall_contents(base: Base, store: BlobStore, python: str | None, libc: Libc | None) -> Contents | None:
+    """Return what was found in a base before, None if it was not looked into; its layers need not be there."""
+    absent = tuple(StoredBlob(one.digest, one.size, store.path(one.digest)) for one in base.layers)
+    return _recall(base, absent, store, python, libc)
+
+
+def _recall(
     base: Base, blobs: tuple[StoredBlob, ...], store: BlobStore, python: str | None, libc: Libc | None
 ) -> Contents | None:
-    """Return what was found in a base before, None if it was not looked into; the blobs themselves need not be there."""
     found: Contents | None = store.recall("contents", _key(base, blobs, python, libc), Contents.from_json)
     return replace(found, problem=f"{base.name}: {found.problem}") if found else None
 

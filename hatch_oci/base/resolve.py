@@ -74,8 +74,13 @@ def platforms_of(source: Source, store: BlobStore) -> list[Platform]:
     return sorted({platform for platform, _ in _offers(source, source.top, store)})
 
 
-def fetch_layers(base: Base, store: BlobStore, reporter: Reporter) -> tuple[StoredBlob, ...]:
-    """Return the base's layers in the store, after fetching those that are missing, several at a time."""
+def fetch_layers(
+    base: Base, store: BlobStore, reporter: Reporter, arrived: Callable[[StoredBlob], None] = lambda _blob: None
+) -> tuple[StoredBlob, ...]:
+    """Return the base's layers in the store, after fetching those that are missing, several at a time.
+
+    `arrived` is called with each that was fetched, while others still come.
+    """
     try:
         found = {layer.digest: store.find(layer.digest, layer.size) for layer in base.layers}
         missing = {layer.digest: layer for layer in base.layers if found[layer.digest] is None}
@@ -86,7 +91,7 @@ def fetch_layers(base: Base, store: BlobStore, reporter: Reporter) -> tuple[Stor
             total = sum(layer.size for layer in missing.values())
             with reporter.transfer(f"Fetching {len(missing)} layers of {base.name}", total) as advance:
                 arriving = [Arriving(one.digest, one.size, partial(base.read_blob, one)) for one in missing.values()]
-                found |= take_in(arriving, store, advance)
+                found |= take_in(arriving, store, advance, arrived)
     except ContentError as error:
         message = f"a layer of {base.name}: {error}"
         raise ContentError(message) from error

@@ -6,14 +6,32 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from hatch_oci.base.archive import open_layer
+from hatch_oci import stopping
+from hatch_oci.base.archive import members_of, open_layer
 from hatch_oci.errors import ContentError
 from hatch_oci.image.digest import Digest
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _MAX_LINKS = 40
+_PARALLEL = 2
+
+
+class Member(NamedTuple):
+    """A member of a layer's tar; as small as it can be, since a base may have a hundred thousand."""
+
+    name: str
+    kind: str
+    """`folder`, `file`, `link` (symbolic), `hard link` or `other`."""
+
+    mode: int
+    link: str
+
+
+Listings = dict[tuple[Path, Digest], list[Member]]
+"""What is in layers, by their paths and diff_ids."""
 
 
 @dataclass(slots=True)
@@ -30,6 +48,10 @@ class Entry:
     """The name of a file's content in that layer's tar."""
 
     children: dict[str, Entry] = field(default_factory=dict)
+
+
+_CHILDLESS: dict[str, Entry] = {}
+"""Of every file, since there are many; only folders are put anything into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +107,7 @@ class Tree:
         contents: dict[str, bytes] = {}
         for number, members in wanted.items():
             with open_layer(self.layers[number], None) as tar:
-                for info in tar:
+                for info in members_of(tar):
                     # The last member of a name is the one that counts, so no early end.
                     if info.name in members and info.isreg() and (file := tar.extractfile(info)):
                         data = file.read(most)
@@ -93,33 +115,56 @@ class Tree:
         return contents
 
 
-def read_tree(layers: Sequence[Path], diff_ids: Sequence[Digest]) -> Tree:
-    """Merge layers, the lowest first; a `ContentError` for one that is broken or is not what its diff_id says."""
+def read_tree(layers: Sequence[Path], diff_ids: Sequence[Digest], listings: Listings | None = None) -> Tree:
+    """Merge layers, the lowest first; a `ContentError` for one that is broken or is not what its diff_id says.
+
+    Those in `listings` were read before.
+    """
     tree = Tree(Entry("folder"), tuple(layers))
-    for number, (path, diff_id) in enumerate(zip(layers, diff_ids, strict=True)):
-        with open_layer(path, diff_id) as tar:
-            _apply(tree, number, tar)
+    pairs = list(zip(layers, diff_ids, strict=True))
+    known = listings or {}
+    missing = [pair for pair in dict.fromkeys(pairs) if pair not in known]
+    read = stopping.work_on(missing, lambda pair: list_layer(*pair), _PARALLEL) if missing else []
+    members = known | dict(zip(missing, read, strict=True))
+    for number, pair in enumerate(pairs):
+        _apply(tree, number, members[pair])
     return tree
 
 
-def _apply(tree: Tree, number: int, tar: tarfile.TarFile) -> None:
+def list_layer(path: Path, diff_id: Digest) -> list[Member]:
+    """Return the members of a layer, which knows nothing of those below it; a `ContentError` as `read_tree`'s."""
+    with open_layer(path, diff_id) as tar:
+        return [Member(info.name, _kind(info), info.mode, info.linkname) for info in members_of(tar)]
+
+
+def _kind(info: tarfile.TarInfo) -> str:
+    if info.isdir():
+        return "folder"
+    if info.issym():
+        return "link"
+    if info.islnk():
+        return "hard link"
+    return "file" if info.isreg() else "other"
+
+
+def _apply(tree: Tree, number: int, members: Sequence[Member]) -> None:
     # A whiteout hides what is below its layer, never what is in it, wherever it stands: entries wait for the end.
-    added: list[tuple[list[str], tarfile.TarInfo]] = []
-    for info in tar:
-        parts = [part for part in info.name.split("/") if part not in ("", ".")]
+    added: list[tuple[list[str], Member]] = []
+    for member in members:
+        parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if ".." in parts:
-            message = f"a layer of the base has an entry that climbs out: {info.name[:100]!r}"
+            message = f"a layer of the base has an entry that climbs out: {member.name[:100]!r}"
             raise ContentError(message)
         if parts and parts[-1].startswith(_WHITEOUT):
             _remove(tree, parts)
         elif parts:
-            added.append((parts, info))
+            added.append((parts, member))
     folders: dict[tuple[str, ...], Entry] = {}
-    for parts, info in added:
+    for parts, member in added:
         parent = tuple(parts[:-1])
         if parent not in folders:
             folders[parent] = _folder(tree, parent)
-        entry = _entry(tree, number, info)
+        entry = _entry(tree, number, member)
         there = folders[parent].children.get(parts[-1])
         if there is not None and there.kind == entry.kind == "folder":
             there.mode = entry.mode
@@ -151,14 +196,12 @@ def _folder(tree: Tree, parts: tuple[str, ...]) -> Entry:
     return folder
 
 
-def _entry(tree: Tree, number: int, info: tarfile.TarInfo) -> Entry:
-    if info.isdir():
-        return Entry("folder", info.mode)
-    if info.issym():
-        return Entry("link", link=info.linkname)
-    if info.islnk():
-        target = tree.find(info.linkname)
+def _entry(tree: Tree, number: int, member: Member) -> Entry:
+    if member.kind == "link":
+        return Entry("link", link=member.link)
+    if member.kind == "hard link":
+        target = tree.find(member.link)
         return target[1] if target and target[1].kind == "file" else Entry("other")
-    if info.isreg():
-        return Entry("file", info.mode, layer=number, member=info.name)
-    return Entry("other")
+    if member.kind == "file":
+        return Entry("file", member.mode, layer=number, member=member.name, children=_CHILDLESS)
+    return Entry(member.kind, member.mode) if member.kind == "folder" else Entry("other")

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from hatch_oci.errors import RegistryError, UnreachableError
 from hatch_oci.registry.attempts import PASSING, Attempts
+from hatch_oci.registry.body import PROGRESS
 from hatch_oci.registry.network import Deadline
 from hatch_oci.registry.options import Patience
-from hatch_oci.registry.transport import MAX_ERROR, PROGRESS, Answer, Reply, Transport
+from hatch_oci.registry.transport import MAX_ERROR, Answer, Reply, Transport
 
 Opener = Callable[[Mapping[str, str], Deadline], AbstractContextManager[Answer]]
 """Asks for the file once, with the headers that it is handed."""

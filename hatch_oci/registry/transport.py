@@ -17,6 +17,7 @@ import httpx
 
 from hatch_oci.errors import RegistryError, UnreachableError
 from hatch_oci.registry.attempts import PASSING, Attempts, read_retry_after
+from hatch_oci.registry.body import PROGRESS, blob_of
 from hatch_oci.registry.failures import explained
 from hatch_oci.registry.network import Deadline, Scope, within
 from hatch_oci.registry.options import Patience, RegistryOptions
@@ -24,15 +25,12 @@ from hatch_oci.registry.pools import Pools
 from hatch_oci.registry.urls import Target, origin, safe_url
 from hatch_oci.report import QUIET, Reporter
 
-__all__ = ["MAX_ERROR", "PROGRESS", "Answer", "Reply", "Request", "Transport", "origin", "safe_url"]
+__all__ = ["MAX_ERROR", "Answer", "Reply", "Request", "Transport", "origin", "safe_url"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
 MAX_ERROR = 64 * 1024
 """Bytes of an error's body that are read."""
-
-PROGRESS = 64 * 1024
-"""Bytes of a blob that are worth waiting on."""
 
 _LITTLE = re.compile(r"[0-9]{1,4}")
 """How long the body of a redirect is that is worth reading."""
@@ -234,7 +232,7 @@ class Transport:
         self, response: httpcore.Response, target: Target, deadline: Deadline, *, slowly: bool = False
     ) -> Iterator[bytes]:
         """Yield what arrives; a blob gets more time as it goes on."""
-        pieces = response.iter_stream()
+        pieces = blob_of(response, self.patience.stall) if slowly else response.iter_stream()
         fresh = 0
         while True:
             with explained(target.origin), within(deadline):

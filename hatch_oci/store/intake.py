@@ -21,8 +21,16 @@ class Arriving:
     read: Callable[[], Iterator[bytes]]
 
 
-def take_in(arriving: Sequence[Arriving], store: BlobStore, advance: Callable[[int], None]) -> dict[Digest, StoredBlob]:
-    """Take in blobs, and call `advance` with each number of bytes that came; the first failure ends the others."""
+def take_in(
+    arriving: Sequence[Arriving],
+    store: BlobStore,
+    advance: Callable[[int], None],
+    arrived: Callable[[StoredBlob], None] = lambda _blob: None,
+) -> dict[Digest, StoredBlob]:
+    """Take in blobs; the first failure ends the others.
+
+    `advance` is called with each number of bytes that came, and `arrived` with each blob, while others still come.
+    """
 
     def chunks(one: Arriving) -> Iterator[bytes]:
         for chunk in one.read():
@@ -31,7 +39,9 @@ def take_in(arriving: Sequence[Arriving], store: BlobStore, advance: Callable[[i
             yield chunk
 
     def take(one: Arriving) -> StoredBlob:
-        return store.put(chunks(one), one.digest, one.size)
+        stored = store.put(chunks(one), one.digest, one.size)
+        arrived(stored)
+        return stored
 
     taken = stopping.work_on(arriving, take, _PARALLEL)
     return {one.digest: stored for one, stored in zip(arriving, taken, strict=True)}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hatch_oci.base.archive import open_layer
+from hatch_oci.base.archive import members_of, open_layer
 from hatch_oci.base.tree import read_tree
 from hatch_oci.errors import ContentError, OCIError
 from hatch_oci.image.digest import Digest
@@ -171,6 +171,20 @@ def test_a_size_beyond_all_measure_is_refused_at_once(tmp_path: Path) -> None:
         [sys.executable, "-c", program, path], capture_output=True, text=True, timeout=20, check=False
     )
     assert "ContentError: the layer layer of the base cannot be unpacked: " in done.stderr
+
+
+@pytest.mark.parametrize("size", [-512, -(2**40)])
+def test_a_header_that_leads_backwards_is_refused(size: int, tmp_path: Path) -> None:
+    info = tarfile.TarInfo("again")
+    info.size = size
+    data = tar_of([file("before")])[:512] + info.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
+    assert refusal(written(tmp_path, data), Digest.of(data)).startswith("the layer layer of the base ")
+
+
+def test_members_that_went_by_are_not_kept(tmp_path: Path) -> None:
+    with open_layer(written(tmp_path, TAR), Digest.of(TAR)) as tar:
+        assert [info.name for info in members_of(tar)] == ["etc", "etc/name", "etc/link", "noise", "last"]
+        assert tar.getmembers() == []
 
 
 def test_a_layer_that_is_well_packed_is_no_bomb(tmp_path: Path) -> None:

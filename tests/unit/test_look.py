@@ -3,19 +3,28 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from hatch_oci.base.look import Contents, look_into
+from demo.registry import Handler
+from hatch_oci.base.look import Contents, fetch_and_look, look_into
 from hatch_oci.base.outline import Outline
 from hatch_oci.base.python import Libc, Python
-from hatch_oci.base.resolve import Base
+from hatch_oci.base.resolve import Base, resolve
+from hatch_oci.base.tree import list_layer
 from hatch_oci.errors import ContentError
 from hatch_oci.image.config import AddedLayer, ConfigEdit, edit_config, empty_config
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.platform import Platform
+from hatch_oci.registry.remote import Remote
+from hatch_oci.report import QUIET
 from hatch_oci.store.blobs import BlobStore, StoredBlob
+from tests.unit.bases import QUICK, served, small_image
 from tests.unit.filesystems import (
     GLIBC_LOADER,
     Member,
@@ -193,3 +202,37 @@ def test_a_memory_that_is_damaged_is_made_anew(damaged: bytes, store: BlobStore)
     fact.write_bytes(damaged)
     assert look(store, [debian()]) == first
     assert json.loads(fact.read_text())
+
+
+def test_a_layer_is_read_while_another_still_comes(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = threading.Event()
+
+    def note(path: Path, diff_id: Digest) -> object:
+        members = list_layer(path, diff_id)
+        read.set()
+        return members
+
+    def late(request: Handler) -> None:
+        assert read.wait(10)
+        request.answer()
+
+    monkeypatch.setattr("hatch_oci.base.tree.list_layer", note)
+    image = small_image()
+    late_layer = json.loads(image.manifest)["layers"][0]["digest"]
+    with served(image) as registry, closing(Remote(patience=replace(QUICK, stall=20, answer=20))) as remote:
+        registry.answers["GET", f"/v2/app/blobs/{late_layer}"] = late
+        base = resolve(f"{registry.address}/app:1", AMD64, Path(), store, remote)
+        blobs, contents = fetch_and_look(base, store, QUIET, None, None)
+    assert [str(blob.digest) for blob in blobs] == [str(layer.digest) for layer in base.layers]
+    assert contents.outline.is_file("etc/name")
+    assert contents.outline.is_file("etc/second")
+
+
+def test_a_layer_that_lies_is_refused_as_often_as_it_is_fetched_or_found(store: BlobStore) -> None:
+    with served(small_image()) as registry, closing(Remote(patience=QUICK)) as remote:
+        base = resolve(f"{registry.address}/app:1", AMD64, Path(), store, remote)
+        lies = replace(base, layers=base.layers[::-1])
+        for _ in ("fetched", "found"):
+            with pytest.raises(ContentError, match=r"^the layer [0-9a-f]{64} of the base unpacks to other bytes than"):
+                fetch_and_look(lies, store, QUIET, None, None)
+        assert fetch_and_look(base, store, QUIET, None, None)[1].outline.is_file("etc/name")
