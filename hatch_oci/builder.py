@@ -23,7 +23,7 @@ from hatchling.plugin.manager import PluginManager
 
 from hatch_oci.assembly import assemble, check_format
 from hatch_oci.base.look import Contents, fetch_and_look, recall_contents
-from hatch_oci.base.resolve import Base, resolve
+from hatch_oci.base.resolve import Base, fetch_layers, resolve
 from hatch_oci.config import OCIConfig, describe, needs_of, uses_hatchling, wheel_builder
 from hatch_oci.errors import BaseError, OCIError, WheelError
 from hatch_oci.image.platform import Platform
@@ -132,15 +132,31 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         )
 
     def _look(self, base: Base, store: BlobStore, reporter: Reporter) -> tuple[tuple[StoredBlob, ...], Contents]:
-        """Return the base's layers, and what is in them; a sparse image does without the layers, if that is known."""
+        """Return the base's layers, and what is in them, where that matters.
+
+        A sparse image does without the layers, if it is known what is in them.
+        """
         settings = self.config.settings
         # A push fetches what is missing where everybody finds it, and so not from a base on this machine.
         sparse = settings.sparse and base.image_name is not None
+        if not self._adds_files() and not settings.names_command:
+            return (() if sparse else fetch_layers(base, store, reporter)), Contents()
         enough = sparse and "stdlib" not in settings.dependencies.bytecode
         if enough and (contents := recall_contents(base, store, settings.python, settings.libc)):
             return (), contents
         blobs, contents = fetch_and_look(base, store, reporter, settings.python, settings.libc)
         return (() if sparse else blobs), contents
+
+    def _adds_files(self) -> bool:
+        """Tell whether anything is laid over the base, which must be known then."""
+        settings = self.config.settings
+        with_wheels = settings.wheel is not False or self._has_lock()
+        return with_wheels or bool(settings.copies) or "stdlib" in settings.dependencies.bytecode
+
+    def _has_lock(self) -> bool:
+        chosen = self.config.settings.dependencies
+        requirements = needs_of(self.metadata, chosen.wanted).requirements
+        return chosen.lock is not None and (bool(requirements) or chosen.lock != "auto")
 
     def _install(
         self,
@@ -155,7 +171,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         settings = self.config.settings
         chosen = settings.dependencies
         needs = needs_of(self.metadata, chosen.wanted)
-        with_lock = chosen.lock is not None and (bool(needs.requirements) or chosen.lock != "auto")
+        with_lock = self._has_lock()
         if settings.wheel is False and not with_lock:
             return Provided(), None
         python = contents.python

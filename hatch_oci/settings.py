@@ -130,6 +130,11 @@ class Settings:
     sparse: bool
     """Whether the base's layers stay where they are."""
 
+    @property
+    def names_command(self) -> bool:
+        """Whether they say what the image starts, be it in part."""
+        return not {self.entrypoint, self.cmd} <= {None, "inherit"}
+
 
 @dataclass(frozen=True, slots=True)
 class Project:

@@ -28,9 +28,9 @@ _FORMAT = 3
 class Contents:
     """The outline of a base's files, and its Python, or else why none was found."""
 
-    outline: Outline
-    python: Python | None
-    problem: str
+    outline: Outline = field(default_factory=Outline)
+    python: Python | None = None
+    problem: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
     """The versions of the packages that Python finds there, by their normalised names."""
 

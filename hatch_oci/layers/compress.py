@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import cast
 
 from hatch_oci.image import media_types
@@ -40,9 +41,13 @@ _DEFLATE_END = b"\x03\x00"
 _STORED = 0xFFFF
 """Bytes of the longest block that deflate holds as it is."""
 
-_SAMPLE = 2048
-_SAMPLES = 16
-_NOISE = 0.98
+_CHUNK = 32 * 1024
+"""Bytes that are worth a look of their own: what would not become smaller is stored, in no time."""
+
+_SAMPLE = 256
+# Not at its edges, which may belong to others, nor at equal distances, which would miss what alternates.
+_SAMPLES = [1024 + number * 4096 + number * number * 419 % 3800 for number in range(8)]
+_NOISE = 0.97
 _ZSTD = "0.25.0"
 """The version of zstandard whose bytes these are."""
 _ZSTD_LEVEL = 3
@@ -134,27 +139,34 @@ def _ready(data: bytes) -> Job:
 
 def _deflate(block: bytes) -> bytes:
     """Return a block as raw deflate data that ends at a whole byte, and that is not the last."""
-    if _is_noise(block):
-        return b"".join(_stored(block))
-    compressor = _LIBRARY.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return b"".join((compressor.compress(block), compressor.flush(zlib.Z_SYNC_FLUSH)))
+    parts: list[bytes] = []
+    for is_noise, run in groupby(range(0, len(block), _CHUNK), lambda start: _is_noise(block[start : start + _CHUNK])):
+        starts = list(run)
+        part = block[starts[0] : starts[-1] + _CHUNK]
+        parts += _stored(part) if is_noise else _compressed(part)
+    return b"".join(parts)
 
 
-def _is_noise(block: bytes) -> bool:
-    """Tell whether a block would hardly become smaller, such as one of an image or an archive, by samples of it."""
-    step = len(block) // _SAMPLES
-    if step < _SAMPLE:
+def _is_noise(chunk: bytes) -> bool:
+    """Tell by samples whether a chunk would hardly become smaller, as those of images and archives do not."""
+    if len(chunk) < _CHUNK:
         return False
-    sample = b"".join(block[start : start + _SAMPLE] for start in range(0, len(block), step))
-    return len(_LIBRARY.compress(sample, 1)) > len(sample) * _NOISE
+    sample = b"".join(chunk[start : start + _SAMPLE] for start in _SAMPLES)
+    return len(_LIBRARY.compress(sample, _LEVEL)) > len(sample) * _NOISE
 
 
-def _stored(block: bytes) -> Iterator[bytes]:
-    """Yield a block as deflate holds what it does not compress (RFC 1951, 3.2.4)."""
-    for start in range(0, len(block), _STORED):
-        part = block[start : start + _STORED]
-        yield struct.pack("<BHH", 0, len(part), len(part) ^ _STORED)
-        yield part
+def _compressed(part: bytes) -> Iterator[bytes]:
+    compressor = _LIBRARY.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    yield compressor.compress(part)
+    yield compressor.flush(zlib.Z_SYNC_FLUSH)
+
+
+def _stored(part: bytes) -> Iterator[bytes]:
+    """Yield bytes as deflate holds what it does not compress (RFC 1951, 3.2.4)."""
+    for start in range(0, len(part), _STORED):
+        piece = part[start : start + _STORED]
+        yield struct.pack("<BHH", 0, len(piece), len(piece) ^ _STORED)
+        yield piece
 
 
 COMPRESSIONS: Mapping[str, Compression] = {

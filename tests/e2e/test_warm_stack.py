@@ -99,7 +99,8 @@ def test_only_the_layer_of_what_changed_is_made_again(stack: Path, cache: Path) 
     warm = build(stack, cache, watch)
     assert warm.dependencies == cold.dependencies
     assert warm.opened(wheels) == {}
-    assert warm.opened(layers) == dict.fromkeys(layers, FOR_THE_LAYOUT)
+    # Not even that, where the layout's files are links to the store's: it is left as it is.
+    assert set(warm.opened(layers).values()) <= {FOR_THE_LAYOUT}
     assert warm.written(wheels | layers) == set()
 
     with (stack / "pyproject.toml").open("a") as file:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from demo.base import Layer, digest, image
 from hatch_oci.config import wheel_builder
-from tests.unit.building import SCRIPT, WHEEL, build, fails, names, read, write_base
+from tests.unit.bases import AMD64
+from tests.unit.building import SCRIPT, SETTINGS, WHEEL, build, fails, names, read, write_base
 from tests.unit.filesystems import folder
 from tests.unit.projects import builder_of
+from tests.unit.test_source import layout
 
 pytestmark = pytest.mark.usefixtures("build_cache")
 
@@ -257,3 +260,16 @@ def test_an_output_that_cannot_be_written_is_one_line(project: Path, capsys: pyt
     record.mkdir()
     capsys.readouterr()
     assert fails(builder, capsys)[-1] == f"cannot write {record}: Is a directory"
+
+
+def test_what_adds_nothing_to_a_base_does_not_look_into_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = b"no tar at all"
+    small = image([Layer(data, digest(data), "base")], SETTINGS, AMD64)
+    layout(project / "base", (small.manifest, None), images=(small,))
+    table = 'base-image = "oci:base"\nwheel = false\nlabels = {team = "blue"}'
+    manifest, config = read(build(builder_of(project, table)))
+    assert len(manifest["layers"]) == 1
+    assert config["config"]["Labels"]["team"] == "blue"
+    for more in ('copy = [{from = "static", to = "/srv"}]', 'entrypoint = ["/bin/app"]', 'cmd = ["/bin/app"]'):
+        (message,) = fails(builder_of(project, f"{table}\n{more}"), capsys)
+        assert "of the base cannot be unpacked" in message
