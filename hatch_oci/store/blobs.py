@@ -76,6 +76,7 @@ class BlobStore:
     def __init__(self, folder: Path) -> None:
         """Use `folder`, which is made if need be; an `OutputError` where that is not possible."""
         self.folder = folder / "v1"
+        self._boot = _boot()
         self._incoming = self.folder / "incoming"
         with self._writing():
             self._incoming.mkdir(parents=True, exist_ok=True)
@@ -88,13 +89,14 @@ class BlobStore:
     def find(self, digest: Digest, size: int | None = None) -> StoredBlob | None:
         """Return a blob whose bytes were hashed; a damaged one is dropped.
 
-        It is hashed again where its size, date or inode are not those that it had when it was hashed before. A
-        `ContentError` where it is whole, but has not the `size` that somebody claims.
+        It is hashed again where its size, date or inode are not those that it had when it was hashed before, or where
+        the machine was started since: a power cut may have taken what was not on the disk. A `ContentError` where it
+        is whole, but has not the `size` that somebody claims.
         """
         path = self.path(digest)
         try:
             seen = _look_of(path)
-            if self.recall("hashed", digest.hex) != seen:
+            if self.recall("hashed", digest.hex) != [*seen, self._boot]:
                 if not self._is_whole(path, digest):
                     return None
                 self._remember_look(digest, seen)
@@ -119,7 +121,7 @@ class BlobStore:
     def _remember_look(self, digest: Digest, look: list[int]) -> None:
         # What is lost of this costs a hash: an unwritable cache is no reason to fail here.
         with suppress(OutputError):
-            self.remember("hashed", digest.hex, look)
+            self.remember("hashed", digest.hex, [*look, self._boot])
 
     def read(self, digest: Digest, size: int | None = None) -> bytes | None:
         """Return the bytes of a small blob, as `find` finds it, or None."""
@@ -194,7 +196,7 @@ class BlobStore:
             file.flush()
             # Read-only for everyone: outputs may be hard links to this file.
             Path(file.name).chmod(0o444)
-            if durable:
+            if durable and self._boot is None:
                 os.fsync(file.fileno())
             Path(file.name).replace(path)
 
@@ -220,6 +222,13 @@ class BlobStore:
                 f"make room, or set {CACHE_VARIABLE} to another folder"
             )
             raise OutputError(message) from error
+
+
+def _boot() -> str | None:
+    """Return what tells one start of this machine from another, None where nothing does."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return None
 
 
 def _look_of(path: Path) -> list[int]:

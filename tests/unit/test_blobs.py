@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 import subprocess
@@ -305,3 +306,19 @@ def test_a_blob_that_looks_as_it_did_is_not_hashed_again(store: BlobStore) -> No
     assert store.find(SHA256) == StoredBlob(SHA256, 12, path)
     os.utime(path)
     assert store.find(SHA256) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where nothing tells, blobs are synced")
+def test_a_blob_is_hashed_again_after_the_machine_was_started_anew(store: BlobStore) -> None:
+    path = store.put([DATA], SHA256, len(DATA)).path
+    before = path.stat()
+    # As a power cut may leave a file that was not on the disk yet.
+    spoil(path, bytes(len(DATA)))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.find(SHA256) is not None
+    fact = store.folder / "facts" / "hashed" / f"{SHA256.hex}.json"
+    *look, boot = json.loads(fact.read_bytes())
+    assert boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    store.remember("hashed", SHA256.hex, [*look, "another boot"])
+    assert store.find(SHA256) is None
+    assert not path.exists()
