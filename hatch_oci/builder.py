@@ -31,6 +31,7 @@ from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import check_compiler
 from hatch_oci.layers.compress import GZIP_IS_REPRODUCIBLE
 from hatch_oci.layers.fit import check_runs, find_wheel
+from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.venv import Venv
 from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.lock.build import add_file, build_wheel
@@ -43,7 +44,7 @@ from hatch_oci.output.image import Image
 from hatch_oci.output.place import LAYOUT, RECORD, Place
 from hatch_oci.output.record import Record, write_record
 from hatch_oci.output.swap import put_back
-from hatch_oci.packing import plan_layers
+from hatch_oci.packing import plan_layers, write_layers
 from hatch_oci.platform_image import PlatformImage, check_starts, join, stdlib_layers
 from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter, format_size
@@ -120,11 +121,8 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             provided, installation = self._install(contents, platform, folder, stack, store, remote)
             plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place))
             check_starts(plan, base, settings, contents, reporter)
-            layers = []
-            for planned in (*stdlib_layers(base, blobs, contents, settings), *plan.layers):
-                layer = planned.write(store)
-                reporter.info(f"Layer {layer.summary}: {format_size(layer.descriptor.size)}")
-                layers.append(layer)
+            planned = [*stdlib_layers(base, blobs, contents, settings), *plan.layers]
+            layers = write_layers(planned, store, lambda layer: _tell_of_layer(layer, reporter))
             config, manifest, annotations = assemble(base, layers, settings, describe(self.metadata), plan.installation)
         paths = {layer.descriptor.digest: store.path(layer.descriptor.digest) for layer in layers}
         return PlatformImage(
@@ -255,6 +253,10 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         if self.app.verbosity > 0:
             traceback.print_exc()
         self.app.abort(message)
+
+
+def _tell_of_layer(layer: Layer, reporter: Reporter) -> None:
+    reporter.info(f"Layer {layer.summary}: {format_size(layer.descriptor.size)}")
 
 
 def _tell_of_base(base: Base, contents: Contents, reporter: Reporter) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hatch_oci import stopping
 from hatch_oci.base.outline import Outline
 from hatch_oci.errors import SourceError
 from hatch_oci.ground import Ground
 from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import bytecode_path, compile_bytecode, compiler
-from hatch_oci.layers.cache import cached_layer
+from hatch_oci.layers.cache import cached_layer, recall_layer
 from hatch_oci.layers.entry import Entry, Kind, file_entry
 from hatch_oci.layers.folder import copy_entries
 from hatch_oci.layers.layer import Layer, write_layer
 from hatch_oci.layers.venv import Compiler, Venv, venv_entries, wheel_entries
 from hatch_oci.lock.dependencies import Dependency
-from hatch_oci.lock.layers import dependency_layer
+from hatch_oci.lock.layers import dependency_layer, dependency_parts
 from hatch_oci.settings import Settings
 from hatch_oci.store.blobs import BlobStore
 
@@ -28,6 +28,9 @@ _OWN_LAYERS = 16
 """How many layers a build adds at most, unless it copies more folders than that."""
 
 _LEAST_FOR_DEPENDENCIES = 3
+_AT_ONCE = 2
+"""How many layers are made at once: while one's files are read, another one's are compressed."""
+
 _MOST_LAYERS = 127
 """What engines take, the base's included."""
 
@@ -38,6 +41,8 @@ class PlannedLayer:
 
     summary: str
     write: Callable[[BlobStore], Layer]
+    recall: Callable[[BlobStore], Layer | None] = lambda _store: None
+    """Returns the layer, if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,24 @@ def plan_layers(
         installation = replace(installation, venv=_at_real_path(installation.venv, ground))
     layers = list(_planned(settings, root, installation, ground, left_out))
     return Plan(tuple(layers), ground, installation)
+
+
+def write_layers(planned: Sequence[PlannedLayer], store: BlobStore, tell: Callable[[Layer], None]) -> list[Layer]:
+    """Return layers in their order, of which those that are not known are made, a few at once.
+
+    `tell` is called with each when it is there.
+    """
+
+    def write(number: int) -> None:
+        layers[number] = planned[number].write(store)
+        tell(layers[number])
+
+    layers = {number: layer for number, one in enumerate(planned) if (layer := one.recall(store))}
+    for layer in layers.values():
+        tell(layer)
+    missing = [number for number in range(len(planned)) if number not in layers]
+    stopping.work_on(missing, write, _AT_ONCE)
+    return [layers[number] for number in range(len(planned))]
 
 
 def _planned(
@@ -109,7 +132,18 @@ def _remembered(
     # Where they lie is up to what is below.
     places = [(one.path, one.kind.name, one.mode, one.size, one.link, one.uid, one.gid) for one in laid]
     parts = [*made_of, places]
-    return PlannedLayer(summary, lambda store: cached_layer(parts, summary, compression, lambda: laid, store))
+    return planned_of(parts, summary, compression, lambda: laid)
+
+
+def planned_of(
+    parts: Sequence[Any], summary: str, compression: str, make: Callable[[], Collection[Entry]]
+) -> PlannedLayer:
+    """Plan a layer whose entries, which `make` gives, depend on `parts` (as JSON) alone."""
+    return PlannedLayer(
+        summary,
+        lambda store: cached_layer(parts, summary, compression, make, store),
+        lambda store: recall_layer(parts, summary, compression, store),
+    )
 
 
 def _dependencies(settings: Settings, installation: Installation) -> Iterator[PlannedLayer]:
@@ -125,19 +159,22 @@ def _dependencies(settings: Settings, installation: Installation) -> Iterator[Pl
     if "dependencies" in settings.dependencies.bytecode:
         named_compiler = (compiler(), _compiler(venv))
     for summary, chosen in groups:
-        write = partial(_write_dependencies, summary, chosen, venv, settings.compression, named_compiler)
-        yield PlannedLayer(summary, write)
+        yield _planned_dependencies(summary, chosen, venv, settings.compression, named_compiler)
 
 
-def _write_dependencies(
+def _planned_dependencies(
     summary: str,
     chosen: Sequence[Dependency],
     venv: Venv,
     compression: str,
     named_compiler: tuple[str, Compiler] | None,
-    store: BlobStore,
-) -> Layer:
-    return dependency_layer(summary, chosen, venv, compression, store, named_compiler)
+) -> PlannedLayer:
+    parts = dependency_parts(chosen, venv, named_compiler[0] if named_compiler else None)
+    return PlannedLayer(
+        summary,
+        lambda store: dependency_layer(summary, chosen, venv, compression, store, named_compiler),
+        lambda store: recall_layer(parts, summary, compression, store),
+    )
 
 
 def _compiler(venv: Venv) -> Compiler:

@@ -19,12 +19,11 @@ from hatch_oci.image.manifest import Manifest, make_index
 from hatch_oci.image.media_types import FAMILIES
 from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import bytecode_path, compile_bytecode, compiler
-from hatch_oci.layers.cache import cached_layer
 from hatch_oci.layers.entry import Entry, complete, file_entry
 from hatch_oci.layers.layer import Layer
 from hatch_oci.output.image import Image
 from hatch_oci.output.record import ImageRecord, LayerRecord, Record
-from hatch_oci.packing import Plan, PlannedLayer
+from hatch_oci.packing import Plan, PlannedLayer, planned_of
 from hatch_oci.report import Reporter
 from hatch_oci.running import check_runs
 from hatch_oci.settings import Settings
@@ -136,4 +135,4 @@ def stdlib_layers(
                 entries.append(file_entry(bytecode_path(path, python.minor), data))
         return complete(entries, contents.outline.is_folder)
 
-    yield PlannedLayer(summary, lambda store: cached_layer(parts, summary, settings.compression, make, store))
+    yield planned_of(parts, summary, settings.compression, make)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
@@ -51,6 +50,11 @@ def work_on(items: Sequence[_T], work: Callable[[_T], _R], threads: int) -> list
 
     The first failure, or the user's Ctrl-C, ends what else is under way, and is raised.
     """
+    if len(items) < 2:
+        return [work(item) for item in items]
+    # Not above: it takes longer to import than most builds take for what they have one item of at most.
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
     stop = threading.Event()
     failures: list[Exception] = []
 

@@ -22,15 +22,26 @@ def cached_layer(
     parts: Sequence[Any], summary: str, compression: str, make: Callable[[], Collection[Entry]], store: BlobStore
 ) -> Layer:
     """Return the layer that `make` gives the entries of, which depend on `parts` (as JSON) and on nothing else."""
-    key = hashlib.sha256(
-        encode_json([_FORMAT, COMPRESSIONS[compression].backend, compression, list(parts)])
-    ).hexdigest()
-    known: tuple[Digest, Digest] | None = store.recall("layers", key, _read)
-    if known and (blob := store.find(known[0])):
-        return Layer(Descriptor(COMPRESSIONS[compression].media_type, blob.digest, blob.size), known[1], summary)
+    if known := recall_layer(parts, summary, compression, store):
+        return known
     layer = write_layer(make(), summary, compression, store)
-    store.remember("layers", key, {"digest": str(layer.descriptor.digest), "diff-id": str(layer.diff_id)})
+    value = {"digest": str(layer.descriptor.digest), "diff-id": str(layer.diff_id)}
+    store.remember("layers", _key(parts, compression), value)
     return layer
+
+
+def recall_layer(parts: Sequence[Any], summary: str, compression: str, store: BlobStore) -> Layer | None:
+    """Return the layer of `parts`, None where none was made, or it is not in the store any more."""
+    known: tuple[Digest, Digest] | None = store.recall("layers", _key(parts, compression), _read)
+    blob = store.find(known[0]) if known else None
+    if known is None or blob is None:
+        return None
+    return Layer(Descriptor(COMPRESSIONS[compression].media_type, blob.digest, blob.size), known[1], summary)
+
+
+def _key(parts: Sequence[Any], compression: str) -> str:
+    made_with = [_FORMAT, COMPRESSIONS[compression].backend, compression]
+    return hashlib.sha256(encode_json([*made_with, list(parts)])).hexdigest()
 
 
 def _read(value: Any) -> tuple[Digest, Digest]:

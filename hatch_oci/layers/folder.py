@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -192,19 +191,20 @@ class _Content:
 
     def __call__(self) -> Iterator[bytes]:
         try:
-            with open(self.source, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs more than the opening
-                self._check(file)
+            # Path and file object would take longer than the reading of a small file.
+            descriptor = os.open(self.source, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            try:
                 left = self.size
-                while left > 0 and (chunk := file.read(min(left, _READ))):
+                while left > 0 and (chunk := os.read(descriptor, min(left, _READ))):
                     left -= len(chunk)
                     yield chunk
-                self._check(file)
+                now = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             message = f"cannot read {self.source}: {error.strerror}"
             raise SourceError(message) from error
-
-    def _check(self, file: FileIO) -> None:
-        if _look(os.fstat(file.fileno())) != (self.size, self.mtime, self.inode):
+        if _look(now) != (self.size, self.mtime, self.inode):
             message = f"{self.source} changed while the image was built; build again"
             raise SourceError(message)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from hatch_oci import stopping
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.layers import tar
@@ -42,6 +43,7 @@ def write_layer(entries: Collection[Entry], summary: str, compression: str, stor
             see, do = stack.enter_context(threads.aside(plain.update)), threads.in_order
         blocks = _blocks(_parts(entries, see) if chosen.reuses else tar.pack(entries), see)
         for data in do(chosen.jobs(blocks)):
+            stopping.check()
             writer.write(data)
     descriptor = Descriptor(chosen.media_type, writer.digest, writer.size)
     return Layer(descriptor, Digest("sha256", plain.hexdigest()), summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from hatch_oci.errors import SourceError
 from hatch_oci.layers.entry import Content, Entry, Kind
@@ -106,10 +107,19 @@ def _record(key: str, value: str) -> bytes:
 def _block(
     name: str, prefix: str, kind: bytes, mode: int, link: str = "", *, size: int = 0, uid: int = 0, gid: int = 0
 ) -> bytes:
-    before = _text(name, 100) + b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, uid, gid, size, MTIME)
-    after = kind + _text(link, 100) + _USTAR + _text(prefix, 155) + bytes(12)
-    # The checksum is of the block with eight spaces in its place.
-    return before + b"%06o\0 " % (sum(before) + sum(after) + 8 * 0x20) + after
+    path = name.encode("utf-8")[:100]
+    owner, date = b"%07o\0%07o\0%07o\0" % (mode, uid, gid), b"%011o\0%011o\0" % (size, MTIME)
+    rest, total = _rest(kind, link, prefix)
+    # The checksum is of the block with eight spaces in its place; what fills a field up does not count.
+    total += sum(path) + sum(owner) + sum(date)
+    return b"%s%s%s%06o\0 %s" % (path.ljust(100, b"\0"), owner, date, total, rest)
+
+
+@lru_cache(64)
+def _rest(kind: bytes, link: str, prefix: str) -> tuple[bytes, int]:
+    """Return what follows the checksum, the same for most files, and its part of that, that of the spaces included."""
+    rest = kind + _text(link, 100) + _USTAR + _text(prefix, 155) + bytes(12)
+    return rest, sum(rest) + 8 * 0x20
 
 
 def _text(text: str, width: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from hatch_oci.layers.cache import cached_layer
 from hatch_oci.layers.entry import Entry, Kind, complete, folders_above
@@ -23,19 +24,24 @@ def dependency_layer(
     compiler: tuple[str, Compiler] | None = None,
 ) -> Layer:
     """Return the layer of some wheels, in the order of their names; `compiler` is what it is called, and it itself."""
-    ordered = sorted(dependencies, key=lambda one: one.facts.key)
-    parts = [
-        venv.prefix,
-        venv.python_name,
-        [str(one.blob.digest) for one in ordered],
-        compiler[0] if compiler else None,
-    ]
+    ordered = _ordered(dependencies)
 
     def make() -> list[Entry]:
         return _entries(ordered, venv, stack, compiler[1] if compiler else None)
 
+    parts = dependency_parts(ordered, venv, compiler[0] if compiler else None)
     with ExitStack() as stack:
         return cached_layer(parts, summary, compression, make, store)
+
+
+def dependency_parts(dependencies: Sequence[Dependency], venv: Venv, compiler: str | None) -> list[Any]:
+    """Return all that the layer of some wheels depends on, beside the compressor, as JSON."""
+    digests = [str(one.blob.digest) for one in _ordered(dependencies)]
+    return [venv.prefix, venv.python_name, digests, compiler]
+
+
+def _ordered(dependencies: Sequence[Dependency]) -> list[Dependency]:
+    return sorted(dependencies, key=lambda one: one.facts.key)
 
 
 def _entries(
