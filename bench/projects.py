@@ -71,8 +71,8 @@ class Project:
         return self._python("hatchling", "build", "-t", target)
 
     def push(self) -> Command:
-        """Return the command that pushes the image."""
-        return self._python("hatch_oci", "push")
+        """Return the command that builds the image and pushes it."""
+        return self._python("hatch_oci", "push", "--build")
 
     def _python(self, *arguments: str) -> Command:
         return Command([sys.executable, "-m", *arguments], self.folder, {"HATCH_OCI_CACHE_DIR": str(self.cache)})

@@ -41,7 +41,7 @@ def _changed(place: Place, folder: Path) -> Pair:
 
 def _pushed(place: Place, folder: Path) -> Pair:
     project = _project(place, folder, f'repository = "{place.registry}/app"')
-    return Pair(Side([project.build(), project.push()], project.change), Side([project.build()], project.change))
+    return Pair(Side([project.push()], project.change), Side([project.build()], project.change))
 
 
 def _project(place: Place, folder: Path, *table: str) -> Project:
