@@ -25,6 +25,7 @@ from hatch_oci.assembly import assemble, check_format
 from hatch_oci.base.look import Contents, fetch_and_look, recall_contents
 from hatch_oci.base.resolve import Base, fetch_layers, resolve
 from hatch_oci.config import OCIConfig, describe, needs_of, uses_hatchling, wheel_builder
+from hatch_oci.counts import Counts
 from hatch_oci.errors import BaseError, OCIError, WheelError
 from hatch_oci.image.platform import Platform
 from hatch_oci.installation import Installation
@@ -89,23 +90,26 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             put_back(place.of(LAYOUT))
             settings = self.config.settings
             form.check(settings.platforms, sparse=settings.sparse)
-            image, record = self._build(place)
-            form.write(target, form.files(image))
-            write_record(place.of(RECORD), record)
+            counts = Counts()
+            image, record = self._build(place, counts)
+            with counts.step("output"):
+                counts.add("linked", form.write(target, form.files(image)))
+            write_record(place.of(RECORD), record, counts)
             self.app.display_info(f"Image {settings.repository}:{settings.tags[0]} {record.top.digest}")
+            _tell_of_work(counts, self._reporter())
         except OCIError as error:
             self._give_up(str(error))
         except OSError as error:
             self._give_up(f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error))
         return str(target)
 
-    def _build(self, place: Place) -> tuple[Image, Record]:
+    def _build(self, place: Place, counts: Counts) -> tuple[Image, Record]:
         """Make the images for all platforms, and what there is to say of them."""
         settings = self.config.settings
         reporter = self._reporter()
         with ExitStack() as stack:
-            store = BlobStore(cache_folder())
-            remote = stack.enter_context(closing(Remote(settings.registries, reporter)))
+            store = BlobStore(cache_folder(), counts)
+            remote = stack.enter_context(closing(Remote(settings.registries, reporter, counts=counts)))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             made = [self._image(platform, place, folder, store, remote) for platform in settings.platforms]
         return join(made, settings)
@@ -113,12 +117,14 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
     def _image(self, platform: Platform, place: Place, folder: Path, store: BlobStore, remote: Remote) -> PlatformImage:
         """Make the image for one platform, as blobs in the store."""
         settings, reporter, root = self.config.settings, remote.reporter, Path(self.root)
-        base = resolve(settings.base_image, platform, root, store, remote)
-        check_format(base, settings)
-        blobs, contents = self._look(base, store, reporter)
+        with store.counts.step("base"):
+            base = resolve(settings.base_image, platform, root, store, remote)
+            check_format(base, settings)
+            blobs, contents = self._look(base, store, reporter)
         _tell_of_base(base, contents, reporter)
         with ExitStack() as stack:
             provided, installation = self._install(contents, platform, folder, stack, store, remote)
+            stack.enter_context(store.counts.step("layers"))
             plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place))
             check_starts(plan, base, settings, contents, reporter)
             planned = [*stdlib_layers(base, blobs, contents, settings), *plan.layers]
@@ -183,14 +189,17 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             choices = Choices(chosen.lock or "auto", chosen.excluded, chosen.sdists)
             packages = contents.packages if chosen.system_site_packages else None
             build_member = partial(self._member, folder, store, offline=remote.options.offline)
-            provided = provide(needs, choices, Path(self.root), target, packages, build_member, store, remote)
+            with store.counts.step("dependencies"):
+                provided = provide(needs, choices, Path(self.root), target, packages, build_member, store, remote)
         app = None
         if settings.wheel is not False:
-            app = stack.enter_context(open_wheel(self._app(folder, target)))
+            with store.counts.step("wheel"):
+                app = stack.enter_context(open_wheel(self._app(folder, target)))
             check_runs(app, frozenset(target.tags), python.version, f"{python} on {platform}")
         venv = Venv(settings.prefix, python.executable, python.binary_name, python.version, chosen.system_site_packages)
         wheels = [*provided.dependencies, *provided.members]
-        check_clashes(wheels, app, venv, store)
+        with store.counts.step("dependencies"):
+            check_clashes(wheels, app, venv, store)
         return provided, Installation(venv, provided.dependencies, provided.members, app)
 
     def _app(self, folder: Path, target: Target) -> Path:
@@ -257,6 +266,11 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
 
 def _tell_of_layer(layer: Layer, reporter: Reporter) -> None:
     reporter.info(f"Layer {layer.summary}: {format_size(layer.descriptor.size)}")
+
+
+def _tell_of_work(counts: Counts, reporter: Reporter) -> None:
+    reporter.debug(f"Work: {', '.join(f'{deed} {format_size(size)}' for deed, size in counts.bytes.items())}")
+    reporter.debug(f"Seconds: {', '.join(f'{step} {taken:.2f}' for step, taken in counts.seconds.items())}")
 
 
 def _tell_of_base(base: Base, contents: Contents, reporter: Reporter) -> None:

@@ -77,6 +77,9 @@ class Compression:
     missing: Callable[[], str | None] = lambda: None
     """Returns which library is missing for it, if one is."""
 
+    compresses: bool = True
+    """Whether it tries to make anything smaller."""
+
     reuses: bool = False
     """Whether what is deflated already stays as it is."""
 
@@ -173,6 +176,6 @@ COMPRESSIONS: Mapping[str, Compression] = {
     "gzip": Compression(media_types.OCI_LAYER_GZIP, _BACKEND, _gzip_jobs),
     "gzip-reuse": Compression(media_types.OCI_LAYER_GZIP, _BACKEND, _gzip_jobs, reuses=True),
     "zstd": Compression(media_types.OCI_LAYER_ZSTD, f"zstandard {_ZSTD}", _zstd_jobs, _missing_zstd),
-    "none": Compression(media_types.OCI_LAYER, "none", _plain_jobs),
+    "none": Compression(media_types.OCI_LAYER, "none", _plain_jobs, compresses=False),
 }
 """By their names in the settings."""

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from hatch_oci import stopping
+from hatch_oci.counts import Counts
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.layers import tar
@@ -42,6 +43,8 @@ def write_layer(entries: Collection[Entry], summary: str, compression: str, stor
 
             see, do = stack.enter_context(threads.aside(plain.update)), threads.in_order
         blocks = _blocks(_parts(entries, see) if chosen.reuses else tar.pack(entries), see)
+        if chosen.compresses:
+            blocks = _counted(blocks, store.counts)
         for data in do(chosen.jobs(blocks)):
             stopping.check()
             writer.write(data)
@@ -96,6 +99,16 @@ def _blocks(parts: Iterable[bytes | Deflated], see: Callable[[bytes], None]) -> 
             size -= whole
     if size:
         yield _shown(b"".join(pending), see)
+
+
+def _counted(blocks: Iterable[bytes | Deflated], counts: Counts) -> Iterator[bytes | Deflated]:
+    """Count what is to be compressed among `blocks`."""
+    size = 0
+    for block in blocks:
+        if isinstance(block, bytes):
+            size += len(block)
+        yield block
+    counts.add("compressed", size)
 
 
 def _shown(block: bytes, see: Callable[[bytes], None]) -> bytes:

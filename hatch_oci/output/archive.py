@@ -14,12 +14,13 @@ from hatch_oci.output.swap import replace_file
 _CHUNK = 1024 * 1024
 
 
-def write_archive(target: Path, files: Files) -> None:
-    """Write a tar of `files`, in their order, to the file `target`, which is replaced at once.
+def write_archive(target: Path, files: Files) -> int:
+    """Write a tar of `files`, in their order, to the file `target`, which is replaced at once; 0 bytes of it are linked.
 
     An `OutputError` where it cannot be written.
     """
     replace_file(target, archive_pieces(files))
+    return 0
 
 
 def archive_pieces(files: Files) -> Iterator[bytes]:

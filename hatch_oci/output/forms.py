@@ -23,7 +23,9 @@ class Form:
     """What its name ends with."""
 
     files: Callable[[Image], Files]
-    write: Callable[[Path, Files], None]
+    write: Callable[[Path, Files], int]
+    """Returns how many bytes it linked instead of copying them."""
+
     takes_several: bool = True
     """Whether it may be for several platforms."""
 

@@ -40,8 +40,8 @@ def layout_files(image: Image) -> Files:
     }
 
 
-def write_layout(target: Path, files: Files) -> None:
-    """Write a layout's files into the folder `target`.
+def write_layout(target: Path, files: Files) -> int:
+    """Write a layout's files into the folder `target`; return how many bytes were linked instead of copied.
 
     What was at `target` before stays whole until the new layout is, and stays where it is the same; an `OutputError`
     where it cannot be written.
@@ -52,13 +52,13 @@ def write_layout(target: Path, files: Files) -> None:
         if _is_there(target, files):
             # As new as what it was made of, for those who go by dates.
             os.utime(target)
-            return
+            return 0
         with temporary_folder(target.parent, prefix) as folder:
             made = folder / target.name
             made.mkdir()
-            for path, content in files.items():
-                _write(made / path, content)
+            linked = sum([_write(made / path, content) for path, content in files.items()])
             put_in_place(made, target)
+            return linked
     except OSError as error:
         message = f"cannot write {target}: {error.strerror or error}"
         raise OutputError(message) from error
@@ -82,9 +82,10 @@ def _is_same(path: Path, content: bytes | Path) -> bool:
     return path.samefile(content) if isinstance(content, Path) else path.read_bytes() == content
 
 
-def _write(path: Path, content: bytes | Path) -> None:
+def _write(path: Path, content: bytes | Path) -> int:
+    """Write a file; return how many bytes of it are links."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, Path):
-        link_or_copy(content, path)
-    else:
-        path.write_bytes(content)
+        return content.stat().st_size if link_or_copy(content, path) else 0
+    path.write_bytes(content)
+    return 0

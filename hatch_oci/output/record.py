@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hatch_oci.counts import Counts
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Manifest
@@ -92,11 +93,13 @@ class Record:
         }
 
 
-def write_record(target: Path, record: Record) -> None:
-    """Write the record to the file `target`, replacing it at once; an `OutputError` where that fails."""
-    data = (json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n").encode("utf-8")
-    if not target.is_file() or target.read_bytes() != data:
-        replace_file(target, [data])
+def write_record(target: Path, record: Record, counts: Counts) -> None:
+    """Write the record to the file `target`, replacing it at once; an `OutputError` where that fails.
+
+    It is written each time: `counts` are those of this very build, also where the image is the same as before.
+    """
+    document = {**record.to_json(), "work": counts.to_json()}
+    replace_file(target, [(json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")])
 
 
 def _text(digest: Digest | None) -> str | None:

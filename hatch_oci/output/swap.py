@@ -77,15 +77,20 @@ def _aside(target: Path) -> Path:
     return target.with_name(target.name + ASIDE)
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make `target` a file with the content of `source`, sharing its blocks or its inode where that is possible."""
+def link_or_copy(source: Path, target: Path) -> bool:
+    """Make `target` a file with the content of `source`; tell whether it shares its blocks or its inode.
+
+    It does so where that is possible.
+    """
     if _reflink(source, target):
-        return
+        return True
     try:
         target.hardlink_to(source)
     except OSError:
         # Another file system, or one without links.
         shutil.copyfile(source, target)
+        return False
+    return True
 
 
 def _exchange_at_once(first: bytes, second: bytes) -> bool:

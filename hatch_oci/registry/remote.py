@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from hatch_oci.counts import Counts
 from hatch_oci.registry.options import Patience, RegistryOptions
 from hatch_oci.report import QUIET, Reporter
 
@@ -26,11 +27,13 @@ class Remote:
         options: RegistryOptions | None = None,
         reporter: Reporter = QUIET,
         patience: Patience | None = None,
+        counts: Counts | None = None,
     ) -> None:
         """Reach registries as `options` say, when somebody needs one."""
         self.options = options or RegistryOptions()
         self.reporter = reporter
         self._patience = patience
+        self._counts = counts
         self._lock = threading.RLock()
         self._transport: Transport | None = None
         self._repositories: dict[Reference, Repository] = {}
@@ -42,7 +45,7 @@ class Remote:
             if self._transport is None:
                 from hatch_oci.registry.transport import Transport
 
-                self._transport = Transport(self.options, self.reporter, self._patience)
+                self._transport = Transport(self.options, self.reporter, self._patience, self._counts)
             return self._transport
 
     def repository(self, reference: Reference) -> Repository:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import httpcore
 import httpx
 
+from hatch_oci.counts import Counts
 from hatch_oci.errors import RegistryError, UnreachableError
 from hatch_oci.registry.attempts import PASSING, Attempts, read_retry_after
 from hatch_oci.registry.body import PROGRESS, blob_of
@@ -136,11 +137,13 @@ class Transport:
         options: RegistryOptions | None = None,
         reporter: Reporter = QUIET,
         patience: Patience | None = None,
+        counts: Counts | None = None,
     ) -> None:
         """Reach registries as `options` say; nothing is opened before the first request."""
         self.options = options or RegistryOptions()
         self.reporter = reporter
         self.patience = patience or Patience()
+        self._counts = counts or Counts()
         self._pools = Pools(self.options)
 
     def close(self) -> None:
@@ -233,18 +236,23 @@ class Transport:
     ) -> Iterator[bytes]:
         """Yield what arrives; a blob gets more time as it goes on."""
         pieces = blob_of(response, self.patience.stall) if slowly else response.iter_stream()
-        fresh = 0
-        while True:
-            with explained(target.origin), within(deadline):
-                piece = next(pieces, None)
-            if piece is None:
-                return
-            fresh += len(piece)
-            if slowly and fresh >= PROGRESS:
-                fresh = 0
-                deadline.extend(self.patience.stall)
-            with deadline.paused():
-                yield piece
+        received = fresh = 0
+        try:
+            while True:
+                with explained(target.origin), within(deadline):
+                    piece = next(pieces, None)
+                if piece is None:
+                    return
+                received += len(piece)
+                fresh += len(piece)
+                if slowly and fresh >= PROGRESS:
+                    fresh = 0
+                    deadline.extend(self.patience.stall)
+                with deadline.paused():
+                    yield piece
+        finally:
+            # Also of a body that broke off, or that nobody read to its end.
+            self._counts.add("downloaded", received)
 
 
 def _is_quota(reply: Reply) -> bool:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hatch_oci.counts import Counts
 from hatch_oci.errors import ContentError, DigestError, OutputError
 from hatch_oci.image.digest import Digest
 from hatch_oci.store.temporaries import sweep, temporary_file
@@ -73,8 +74,9 @@ class BlobWriter:
 class BlobStore:
     """Blobs by digest. Safe for several threads and processes: whole files are renamed into place."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, counts: Counts | None = None) -> None:
         """Use `folder`, which is made if need be; an `OutputError` where that is not possible."""
+        self.counts = counts or Counts()
         self.folder = folder / "v1"
         self._boot = _boot()
         self._incoming = self.folder / "incoming"
@@ -112,6 +114,7 @@ class BlobStore:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 hasher.update(chunk)
+            self.counts.add("hashed", file.tell())
         if hasher.hexdigest() == digest.hex:
             return True
         with self._writing():
@@ -185,6 +188,7 @@ class BlobStore:
         return self.folder / "facts" / kind / f"{key}.json"
 
     def _keep(self, file: BinaryIO, digest: Digest, size: int) -> StoredBlob:
+        self.counts.add("hashed", size)
         path = self.path(digest)
         self._rename(file, path)
         self._remember_look(digest, _look_of(path))

@@ -130,7 +130,7 @@ def test_an_exchange_between_file_systems_fails_and_changes_nothing(
 def test_a_file_is_shared_within_a_file_system(tmp_path: Path) -> None:
     source, target = make(tmp_path / "source", "file", "content"), tmp_path / "target"
     source.chmod(0o444)
-    link_or_copy(source, target)
+    assert link_or_copy(source, target)
     assert content(target) == "content"
     assert target.samefile(source) is not shares_blocks(tmp_path)
 
@@ -147,7 +147,7 @@ def test_a_file_on_another_file_system_is_copied(tmp_path: Path, elsewhere: Path
     source = elsewhere / "source"
     source.write_bytes(data)
     source.chmod(0o444)
-    link_or_copy(source, tmp_path / "target")
+    assert not link_or_copy(source, tmp_path / "target")
     assert (tmp_path / "target").read_bytes() == data
     assert stat.S_ISREG((tmp_path / "target").lstat().st_mode)
 
