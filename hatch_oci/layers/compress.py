@@ -27,7 +27,9 @@ GZIP_IS_REPRODUCIBLE = zlib_ng is not None
 BLOCK = 1024 * 1024
 """Bytes of a block. Windows that begin anew so seldom make a layer larger by 0.3 % with gzip, 2.5 % with zstd."""
 
-Job = Callable[[], bytes]
+Block = bytes | memoryview
+
+Job = Callable[[], Block]
 """Makes a part of a compressed layer, in any thread."""
 
 _LIBRARY = zlib_ng or zlib
@@ -71,7 +73,7 @@ class Compression:
     backend: str
     """Whose bytes these are."""
 
-    jobs: Callable[[Iterable[bytes | Deflated]], Iterator[Job]]
+    jobs: Callable[[Iterable[Block | Deflated]], Iterator[Job]]
     """Yields what makes the layer, part by part, out of blocks, among which are deflated ones only if it reuses them."""
 
     missing: Callable[[], str | None] = lambda: None
@@ -84,7 +86,7 @@ class Compression:
     """Whether what is deflated already stays as it is."""
 
 
-def _gzip_jobs(blocks: Iterable[bytes | Deflated]) -> Iterator[Job]:
+def _gzip_jobs(blocks: Iterable[Block | Deflated]) -> Iterator[Job]:
     """Yield what makes one gzip member; what is deflated already parts it, being a member of its own."""
     crc = size = 0
     for block in blocks:
@@ -109,16 +111,16 @@ def _trailer(crc: int, size: int) -> bytes:
     return struct.pack("<II", crc, size & 0xFFFFFFFF)
 
 
-def _zstd_jobs(blocks: Iterable[bytes | Deflated]) -> Iterator[Job]:
+def _zstd_jobs(blocks: Iterable[Block | Deflated]) -> Iterator[Job]:
     """Yield what makes a frame of each block (RFC 8878, which has decoders take several frames for one stream)."""
-    return (partial(_zstd, block) for block in cast("Iterable[bytes]", blocks))
+    return (partial(_zstd, block) for block in cast("Iterable[Block]", blocks))
 
 
-def _plain_jobs(blocks: Iterable[bytes | Deflated]) -> Iterator[Job]:
-    return map(_ready, cast("Iterable[bytes]", blocks))
+def _plain_jobs(blocks: Iterable[Block | Deflated]) -> Iterator[Job]:
+    return map(_ready, cast("Iterable[Block]", blocks))
 
 
-def _zstd(block: bytes) -> bytes:
+def _zstd(block: Block) -> bytes:
     from zstandard import ZstdCompressor
 
     return ZstdCompressor(level=_ZSTD_LEVEL).compress(block)
@@ -136,13 +138,13 @@ def _missing_zstd() -> str | None:
     )
 
 
-def _ready(data: bytes) -> Job:
+def _ready(data: Block) -> Job:
     return lambda: data
 
 
-def _deflate(block: bytes) -> bytes:
+def _deflate(block: Block) -> bytes:
     """Return a block as raw deflate data that ends at a whole byte, and that is not the last."""
-    parts: list[bytes] = []
+    parts: list[Block] = []
     for is_noise, run in groupby(range(0, len(block), _CHUNK), lambda start: _is_noise(block[start : start + _CHUNK])):
         starts = list(run)
         part = block[starts[0] : starts[-1] + _CHUNK]
@@ -150,7 +152,7 @@ def _deflate(block: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _is_noise(chunk: bytes) -> bool:
+def _is_noise(chunk: Block) -> bool:
     """Tell by samples whether a chunk would hardly become smaller, as those of images and archives do not."""
     if len(chunk) < _CHUNK:
         return False
@@ -158,13 +160,13 @@ def _is_noise(chunk: bytes) -> bool:
     return len(_LIBRARY.compress(sample, _LEVEL)) > len(sample) * _NOISE
 
 
-def _compressed(part: bytes) -> Iterator[bytes]:
+def _compressed(part: Block) -> Iterator[bytes]:
     compressor = _LIBRARY.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     yield compressor.compress(part)
     yield compressor.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _stored(part: bytes) -> Iterator[bytes]:
+def _stored(part: Block) -> Iterator[Block]:
     """Yield bytes as deflate holds what it does not compress (RFC 1951, 3.2.4)."""
     for start in range(0, len(part), _STORED):
         piece = part[start : start + _STORED]

@@ -12,7 +12,7 @@ from hatch_oci.counts import Counts
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.layers import tar
-from hatch_oci.layers.compress import BLOCK, COMPRESSIONS, Deflated, Job
+from hatch_oci.layers.compress import BLOCK, COMPRESSIONS, Block, Deflated, Job
 from hatch_oci.layers.entry import Entry, Packed
 from hatch_oci.store.blobs import BlobStore
 
@@ -35,7 +35,7 @@ def write_layer(entries: Collection[Entry], summary: str, compression: str, stor
     chosen = COMPRESSIONS[compression]
     plain = hashlib.sha256()
     with store.create() as writer, ExitStack() as stack:
-        see: Callable[[bytes], None] = plain.update
+        see: Callable[[Block], None] = plain.update
         do = _one_by_one
         if sum(entry.size for entry in entries) > BLOCK:
             # Not above: an app is mostly a single block, and threads take longer to import than that takes to pack.
@@ -52,11 +52,11 @@ def write_layer(entries: Collection[Entry], summary: str, compression: str, stor
     return Layer(descriptor, Digest("sha256", plain.hexdigest()), summary)
 
 
-def _one_by_one(jobs: Iterable[Job]) -> Iterator[bytes]:
+def _one_by_one(jobs: Iterable[Job]) -> Iterator[Block]:
     return (job() for job in jobs)
 
 
-def _parts(entries: Iterable[Entry], see: Callable[[bytes], None]) -> Iterator[bytes | Deflated]:
+def _parts(entries: Iterable[Entry], see: Callable[[Block], None]) -> Iterator[Block | Deflated]:
     """Yield a tar in parts, of which those that are deflated already stay so; `see` is shown what is in these."""
     plain: list[Entry] = []
     for entry in entries:
@@ -71,15 +71,15 @@ def _parts(entries: Iterable[Entry], see: Callable[[bytes], None]) -> Iterator[b
     yield from tar.pack(plain)
 
 
-def _seen(packed: Packed, see: Callable[[bytes], None]) -> Iterator[bytes]:
+def _seen(packed: Packed, see: Callable[[Block], None]) -> Iterator[bytes]:
     for piece, content in packed.read():
         see(content)
         yield piece
 
 
-def _blocks(parts: Iterable[bytes | Deflated], see: Callable[[bytes], None]) -> Iterator[bytes | Deflated]:
+def _blocks(parts: Iterable[Block | Deflated], see: Callable[[Block], None]) -> Iterator[Block | Deflated]:
     """Join the bytes among `parts`, and cut them at fixed places; `see` is shown each block."""
-    pending: list[bytes] = []
+    pending: list[Block] = []
     size = 0
     for part in parts:
         if isinstance(part, Deflated):
@@ -91,7 +91,7 @@ def _blocks(parts: Iterable[bytes | Deflated], see: Callable[[bytes], None]) -> 
         pending.append(part)
         size += len(part)
         if size >= BLOCK:
-            joined = b"".join(pending)
+            joined = memoryview(b"".join(pending))
             whole = size // BLOCK * BLOCK
             for start in range(0, whole, BLOCK):
                 yield _shown(joined[start : start + BLOCK], see)
@@ -101,16 +101,16 @@ def _blocks(parts: Iterable[bytes | Deflated], see: Callable[[bytes], None]) -> 
         yield _shown(b"".join(pending), see)
 
 
-def _counted(blocks: Iterable[bytes | Deflated], counts: Counts) -> Iterator[bytes | Deflated]:
+def _counted(blocks: Iterable[Block | Deflated], counts: Counts) -> Iterator[Block | Deflated]:
     """Count what is to be compressed among `blocks`."""
     size = 0
     for block in blocks:
-        if isinstance(block, bytes):
+        if not isinstance(block, Deflated):
             size += len(block)
         yield block
     counts.add("compressed", size)
 
 
-def _shown(block: bytes, see: Callable[[bytes], None]) -> bytes:
+def _shown(block: Block, see: Callable[[Block], None]) -> Block:
     see(block)
     return block

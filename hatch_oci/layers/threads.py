@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from hatch_oci.layers.compress import Job
+from hatch_oci.layers.compress import Block, Job
 
 _MOST_THREADS = 8
 _AHEAD = 2
@@ -16,11 +16,11 @@ _AHEAD = 2
 
 
 @contextmanager
-def aside(see: Callable[[bytes], None]) -> Iterator[Callable[[bytes], None]]:
+def aside(see: Callable[[Block], None]) -> Iterator[Callable[[Block], None]]:
     """Yield a function that does what `see` does, in its order, but in another thread, at most two calls behind."""
     seen: deque[Future[None]] = deque()
 
-    def see_aside(data: bytes) -> None:
+    def see_aside(data: Block) -> None:
         seen.append(thread.submit(see, data))
         if len(seen) > _AHEAD:
             seen.popleft().result()
@@ -29,11 +29,11 @@ def aside(see: Callable[[bytes], None]) -> Iterator[Callable[[bytes], None]]:
         yield see_aside
 
 
-def in_order(jobs: Iterable[Job]) -> Iterator[bytes]:
+def in_order(jobs: Iterable[Job]) -> Iterator[Block]:
     """Do jobs in several threads, and yield what they make in their order."""
     threads = min(_cores(), _MOST_THREADS)
     with ThreadPoolExecutor(threads) as pool:
-        pending: deque[Future[bytes]] = deque()
+        pending: deque[Future[Block]] = deque()
         for job in jobs:
             pending.append(pool.submit(job))
             if len(pending) > threads + _AHEAD:

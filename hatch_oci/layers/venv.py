@@ -192,7 +192,9 @@ def _record(rows: dict[str, tuple[str, int]], record_path: str, venv: Venv) -> b
     """Return RECORD, its paths relative to site-packages, in their order; its own row has no hash."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    site = f"{venv.site_packages}/"
     for path in sorted([*rows, record_path]):
         digest, size = rows.get(path, ("", ""))
-        writer.writerow((posixpath.relpath(f"/{path}", f"/{venv.site_packages}"), digest, size))
+        relative = path[len(site) :] if path.startswith(site) else posixpath.relpath(f"/{path}", f"/{site}")
+        writer.writerow((relative, digest, size))
     return text.getvalue().encode()

@@ -116,10 +116,10 @@ class Wheel:
 
 
 @contextmanager
-def open_wheel(path: Path, filename: str | None = None) -> Iterator[Wheel]:
+def open_wheel(path: Path, filename: str | None = None, sha256: str | None = None) -> Iterator[Wheel]:
     """Open and check a wheel; a `WheelError` naming wheel and member for whatever is wrong with it.
 
-    `filename` is the wheel's own, where `path` ends with another.
+    `filename` is the wheel's own, where `path` ends with another; `sha256` is what it is known to hash to.
     """
     filename = filename or path.name
     try:
@@ -129,7 +129,7 @@ def open_wheel(path: Path, filename: str | None = None) -> Iterator[Wheel]:
     with ExitStack() as stack:
         try:
             file = stack.enter_context(path.open("rb"))
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = sha256 or hashlib.file_digest(file, "sha256").hexdigest()
             archive = stack.enter_context(zipfile.ZipFile(file))
             wheel = _read_wheel(filename, version, tags, sha256, archive, file)
         except OSError as error:

@@ -32,7 +32,8 @@ class Dependency:
     @contextmanager
     def opened(self) -> Iterator[Wheel]:
         """Open the wheel."""
-        with open_wheel(self.blob.path, self.filename) as wheel:
+        digest = self.blob.digest
+        with open_wheel(self.blob.path, self.filename, digest.hex if digest.algorithm == "sha256" else None) as wheel:
             yield wheel
 
 

@@ -53,13 +53,13 @@ class StoredBlob:
 class BlobWriter:
     """Takes in a new blob whose digest is known only at its end."""
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    def __init__(self, write: Callable[[bytes | memoryview], None]) -> None:
         """Pass the bytes on to `write`."""
         self._write = write
         self._hasher = hashlib.sha256()
         self.size = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append `data`."""
         self._hasher.update(data)
         self._write(data)
@@ -204,7 +204,7 @@ class BlobStore:
                 os.fsync(file.fileno())
             Path(file.name).replace(path)
 
-    def _write(self, file: BinaryIO, data: bytes) -> None:
+    def _write(self, file: BinaryIO, data: bytes | memoryview) -> None:
         with self._writing():
             file.write(data)
 
