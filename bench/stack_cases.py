@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from bench.place import Place
 
 
-def _dependencies(place: Place, folder: Path) -> Pair:
-    project = _project(place, folder, "wheel = false", 'lock = "uv.lock"')
+def _dependencies(compression: str, place: Place, folder: Path) -> Pair:
+    lines = ("wheel = false", 'lock = "uv.lock"', f'compression = "{compression}"')
+    project = _project(place, folder, *lines)
     ours = Side([project.build()], partial(forget_layers, project, place.python_base.layers))
     return Pair(ours, _uv_and_pigz(project, folder / "uv"))
 
@@ -83,15 +84,18 @@ def _uv_and_pigz(project: Project, folder: Path) -> Side:
 _WHEEL = "`hatchling build -t wheel`"
 _TOOLS = ("docker-registry", "skopeo")
 CASES = (
-    Case(
-        "wheels",
-        f"32 wheels ({', '.join(PACKAGES)}), in the cache, their layers not",
-        "`uv pip install --target`, offline, and `tar | pigz -6 -p 2`",
-        0.4,
-        _dependencies,
-        stretch=0.25,
-        tools=(*_TOOLS, "pigz"),
-        room=1024,
+    *(
+        Case(
+            name,
+            f"32 wheels ({', '.join(PACKAGES)}), in the cache, their layers not; `{compression}`",
+            "`uv pip install --target`, offline, and `tar | pigz -6 -p 2`",
+            0.4,
+            partial(_dependencies, compression),
+            stretch=0.25,
+            tools=(*_TOOLS, "pigz"),
+            room=1024,
+        )
+        for name, compression in (("wheels", "gzip"), ("wheels-reuse", "gzip-reuse"), ("wheels-zstd", "zstd"))
     ),
     Case(
         "rebuild", "the 32 wheels again, nothing changed", _WHEEL, 1.8, _unchanged, stretch=1.4, tools=_TOOLS, room=1024

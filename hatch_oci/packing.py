@@ -44,6 +44,9 @@ class PlannedLayer:
     recall: Callable[[BlobStore], Layer | None] = lambda _store: None
     """Returns the layer, if it is known."""
 
+    weight: int = 0
+    """Bytes of what goes into it, roughly."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -88,7 +91,8 @@ def write_layers(planned: Sequence[PlannedLayer], store: BlobStore, tell: Callab
     for layer in layers.values():
         tell(layer)
     missing = [number for number in range(len(planned)) if number not in layers]
-    stopping.work_on(missing, write, _AT_ONCE)
+    # The heaviest first: at the end, none is waited for alone.
+    stopping.work_on(sorted(missing, key=lambda number: -planned[number].weight), write, _AT_ONCE)
     return [layers[number] for number in range(len(planned))]
 
 
@@ -121,7 +125,8 @@ def _planned(
 
 def _fresh(summary: str, entries: Sequence[Entry], ground: Ground, compression: str) -> PlannedLayer:
     laid = ground.lay(entries, summary)
-    return PlannedLayer(summary, lambda store: write_layer(laid, summary, compression, store))
+    weight = sum(entry.size for entry in laid)
+    return PlannedLayer(summary, lambda store: write_layer(laid, summary, compression, store), weight=weight)
 
 
 def _remembered(
@@ -174,6 +179,7 @@ def _planned_dependencies(
         summary,
         lambda store: dependency_layer(summary, chosen, venv, compression, store, named_compiler),
         lambda store: recall_layer(parts, summary, compression, store),
+        sum(one.blob.size for one in chosen),
     )
 
 
