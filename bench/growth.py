@@ -96,7 +96,7 @@ def _files(_place: Place, folder: Path, count: int) -> Side:
 
 
 def _layers(place: Place, folder: Path, count: int) -> Side:
-    base = place.base(f"layers-{count}", count, 4 * MIB)
+    base = place.base(f"layers-{count}", count, 16 * MIB)
     project = Project(folder, f'base-image = "{base.tagged}"', "wheel = false")
     return Side([project.build()], project.forget)
 
@@ -114,7 +114,7 @@ _TOOLS = ("docker-registry", "skopeo")
 GROWTHS = (
     Growth("growth-files", "files of 2 kB in a `copy` layer", (1_000, 10_000, 100_000), _files, room=1024),
     Growth(
-        "growth-layers", "layers of a 4 MiB file in a base, cold cache", (1, 16, 100), _layers, tools=_TOOLS, room=1024
+        "growth-layers", "layers of a 16 MiB file in a base, cold cache", (1, 16, 100), _layers, tools=_TOOLS, room=6144
     ),
     Growth(
         "growth-wheels", "wheels of ten modules in a lock, in the cache", (32, 320), _wheels, tools=_TOOLS, room=256

@@ -53,7 +53,7 @@ def copy_entries(copy: Copy, root: Path, left_out: Callable[[str], bool] = lambd
                 message = f"copy: include and exclude choose from a folder, but {copy.source} is a file"
                 raise SourceError(message)
             path = f"{target}/{_from_system(source.name)}" if copy.target.endswith("/") else target
-            return [_file(str(source), source.stat(), path.strip("/"), copy)]
+            return [_file(str(source.parent), source.name, source.stat(), path.strip("/"), copy)]
         if source.is_dir():
             entries = list(_folder(source.resolve(), target, copy, left_out))
             if any(entry.kind != Kind.FOLDER for entry in entries) or not (copy.include or copy.exclude):
@@ -105,7 +105,7 @@ def _folder(source: Path, target: str, copy: Copy, left_out: Callable[[str], boo
                 if item.is_symlink():
                     yield _link(Path(item.path), source, path, copy)
                 else:
-                    yield _file(item.path, item.stat(), path, copy)
+                    yield _file(folder, item.name, item.stat(), path, copy)
 
 
 def _from_system(name: str) -> str:
@@ -171,28 +171,33 @@ def _leads_out(link: Path, source: Path) -> bool:
     return False
 
 
-def _file(source: str, status: os.stat_result, path: str, copy: Copy) -> Entry:
+def _file(folder: str, name: str, status: os.stat_result, path: str, copy: Copy) -> Entry:
     if not stat.S_ISREG(status.st_mode):
-        message = f"copy: {source} is neither a file, nor a folder, nor a symlink; exclude it"
+        message = f"copy: {Path(folder, name)} is neither a file, nor a folder, nor a symlink; exclude it"
         raise SourceError(message)
     mode = copy.mode if copy.mode is not None else 0o755 if status.st_mode & 0o100 else 0o644
-    content = _Content(source, *_look(status))
+    content = _Content(folder, name, *_look(status))
     return Entry(path, Kind.FILE, mode, status.st_size, uid=copy.uid, gid=copy.gid, content=content)
 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """Reads a file in pieces, and fails unless it stays the one that was seen; there may be many thousands of them."""
+    """Reads a file in pieces, and fails unless it stays the one that was seen.
 
-    source: str
+    There may be a hundred thousand of them, so what those of a folder have in common is not there as often.
+    """
+
+    folder: str
+    name: str
     size: int
     mtime: int
     inode: int
 
     def __call__(self) -> Iterator[bytes]:
+        source = os.path.join(self.folder, self.name)  # noqa: PTH118 - see below
         try:
             # Path and file object would take longer than the reading of a small file.
-            descriptor = os.open(self.source, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             try:
                 left = self.size
                 while left > 0 and (chunk := os.read(descriptor, min(left, _READ))):
@@ -202,10 +207,10 @@ class _Content:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            message = f"cannot read {self.source}: {error.strerror}"
+            message = f"cannot read {source}: {error.strerror}"
             raise SourceError(message) from error
         if _look(now) != (self.size, self.mtime, self.inode):
-            message = f"{self.source} changed while the image was built; build again"
+            message = f"{source} changed while the image was built; build again"
             raise SourceError(message)
 
 

@@ -175,3 +175,28 @@ def test_an_error_of_the_content_leaves_nothing(store: BlobStore) -> None:
 def test_a_layer_of_nothing_is_an_empty_tar(store: BlobStore) -> None:
     layer = write_layer([], "", "none", store)
     assert store.path(layer.descriptor.digest).read_bytes() == bytes(1024)
+
+
+CORES = """
+import os, sys
+from pathlib import Path
+from hatch_oci.layers.entry import file_entry
+from hatch_oci.layers.layer import write_layer
+from hatch_oci.store.blobs import BlobStore
+cores = sorted(os.sched_getaffinity(0))
+os.sched_setaffinity(0, cores[:int(sys.argv[2])])
+data = b"".join(b"line %d of what is packed\\\\n" % number for number in range(400_000))
+entries = [file_entry(f"srv/{number}", data[number:]) for number in range(3)]
+for compression in ("gzip", "gzip-reuse", "zstd", "none"):
+    print(write_layer(entries, "", compression, BlobStore(Path(sys.argv[1]))).descriptor.digest)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="this needs two cores"
+)
+def test_the_number_of_cores_does_not_matter(tmp_path: Path) -> None:
+    commands = [[sys.executable, "-c", CORES, str(tmp_path / cores), cores] for cores in ("1", "2")]
+    one, two = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for command in commands)
+    assert one == two
+    assert len(set(one.split())) == 3
