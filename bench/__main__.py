@@ -1,6 +1,7 @@
 """Measure builds against other tools; print a table in Markdown, and another of how time grows with what there is.
 
-`python -m bench layers` tells by the plugin's own code what a change of one dependency costs.
+By the plugin's own code, `python -m bench layers` tells what a change of one dependency costs, and `python -m bench parts`
+what the time of the cases goes into.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from bench import BenchError
 from bench.layers import report
+from bench.parts import parts
 from bench.suite import NAMES, describe, measure
 from hatch_oci.errors import OCIError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+
+_REPORTS = {"layers": report, "parts": parts}
+"""What is no case."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,22 +55,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="CASE", help="what to measure, in place of all; or `layers`")
+    parser.add_argument(
+        "names", nargs="*", metavar="CASE", help="what to measure, in place of all; or `layers`, or `parts`"
+    )
     parser.add_argument("--pairs", type=int, default=5, metavar="N", help="how often both are run (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the raw numbers")
     parser.add_argument("--list", action="store_true", help="tell which cases there are")
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.names if name not in NAMES and options.names != ["layers"]]
+    is_report = len(options.names) == 1 and options.names[0] in _REPORTS
+    unknown = [] if is_report else [name for name in options.names if name not in NAMES]
     if unknown:
-        parser.error(f"invalid choice: {unknown[0]!r} (choose from {', '.join(NAMES)}; or layers alone)")
+        choices = f"{', '.join(NAMES)}; or {' or '.join(_REPORTS)} alone"
+        parser.error(f"invalid choice: {unknown[0]!r} (choose from {choices})")
     if options.pairs < 1:
         parser.error("--pairs is at least 1")
     return options
 
 
 def _measured(options: argparse.Namespace, folder: Path) -> Iterator[str]:
-    if options.names == ["layers"]:
-        yield from report(folder)
+    if len(options.names) == 1 and options.names[0] in _REPORTS:
+        yield from _REPORTS[options.names[0]](folder)
         return
     if options.json:
         # Better now than in half an hour.

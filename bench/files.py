@@ -10,7 +10,7 @@ from pathlib import Path
 
 _BLOCK = 32 * 1024
 _SLACK = 64
-"""How many files of the mean size the modules may be ahead: else no large one would be taken."""
+"""How many files of the mean size the modules may be ahead, or behind: else no large one would be taken."""
 
 
 def code(mean: int) -> Iterator[tuple[str, bytes]]:
@@ -21,11 +21,12 @@ def code(mean: int) -> Iterator[tuple[str, bytes]]:
     """
     sources = _sources()
     ahead = _SLACK * mean
-    # One that is too large now may be taken in the next round.
+    # One that is too large or too small now may be taken in the next round.
     for number in itertools.count():
         for path, source in sources.items():
             data = f"# {number}\n".encode() + source.read_bytes()
-            if len(data) <= ahead + mean:
+            least = mean if ahead > 2 * _SLACK * mean else 0
+            if least <= len(data) <= ahead + mean:
                 ahead += mean - len(data)
                 yield f"{number}/{path}", data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from bench import BenchError, __main__, suite
 from bench.cases import MIB, Case, Pair, Result, run_pairs
-from bench.files import write_code, write_half_random
+from bench.files import code, write_code, write_half_random
 from bench.growth import Grown, Growth, run_growth
 from bench.images import digest_of, layers_of, size_by_zlib, write_image
 from bench.place import Place
@@ -307,3 +308,18 @@ def test_layers_are_forgotten_and_wheels_are_not(tmp_path: Path) -> None:
     assert not project.image.exists()
     side.run()
     assert layers_of(project.image) == layers
+
+
+@pytest.mark.parametrize("mean", [2000, 12_500])
+def test_modules_have_the_size_in_the_mean_that_is_asked_for(mean: int) -> None:
+    sizes = [len(data) for _, data in itertools.islice(code(mean), 2000)]
+    assert sum(sizes) / len(sizes) == pytest.approx(mean, rel=0.1)
+
+
+def test_parts_and_layers_are_measured_alone() -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "bench", "parts", "files"]
+    result = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "invalid choice: 'parts'" in result.stderr
+    assert "or layers or parts alone" in result.stderr
