@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from hatch_oci.errors import OCIError, WheelError
 from hatch_oci.layers.entry import Kind
-from tests.unit.wheels import FILENAME, INFO, MODULE, SITE, content_of, hash_of, install, member, write_wheel
+from tests.unit.wheels import FILENAME, INFO, METADATA, MODULE, SITE, content_of, hash_of, install, member, write_wheel
 
 LONG = {"demo/__init__.py": b"".join(b"value_%d = %d\n" % (number, number) for number in range(2000))}
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]
@@ -148,6 +149,21 @@ def test_damage_to_data_is_found_however_they_are_packed(method: int, tmp_path: 
     path.write_bytes(raw)
     with pytest.raises(WheelError, match=f"^{FILENAME}: .*demo/__init__.py"):
         install(path)
+
+
+def test_metadata_that_unpack_to_more_than_they_say_are_not_unpacked(tmp_path: Path) -> None:
+    path = write_wheel(tmp_path, metadata=f"{METADATA}\n" + " " * (32 * 1024 * 1024))
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<I", raw, central(raw, f"{INFO}/METADATA") + 24, len(METADATA))
+    path.write_bytes(raw)
+    tracemalloc.start()
+    try:
+        with pytest.raises(WheelError, match=rf"^{FILENAME}: cannot read {INFO}/METADATA: its size or its CRC-32"):
+            install(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 1024 * 1024
 
 
 def test_metadata_that_is_too_large_is_not_read(tmp_path: Path) -> None:
