@@ -98,6 +98,7 @@ def _data(file: BinaryIO, size: int) -> Iterator[bytes]:
     while left:
         data = file.read(min(left, _READ))
         if not data:
-            raise EOFError
+            message = "the wheel ends before it does"
+            raise EOFError(message)
         left -= len(data)
         yield data

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import random
 import struct
 import tracemalloc
 import zipfile
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from hatch_oci.errors import OCIError, WheelError
 from hatch_oci.layers.entry import Kind
+from hatch_oci.layers.wheel import open_wheel
 from tests.unit.wheels import FILENAME, INFO, METADATA, MODULE, SITE, content_of, hash_of, install, member, write_wheel
 
 LONG = {"demo/__init__.py": b"".join(b"value_%d = %d\n" % (number, number) for number in range(2000))}
@@ -138,6 +141,16 @@ def test_a_file_system_that_fails_under_a_wheel_names_wheel_and_member(tmp_path:
     path.write_bytes(raw)
     with pytest.raises(WheelError, match=rf"^{FILENAME}: cannot read {INFO}/WHEEL: "):
         install(path)
+
+
+def test_a_wheel_that_is_cut_short_meanwhile_is_told_of(tmp_path: Path) -> None:
+    path = write_wheel(tmp_path, {"demo/__init__.py": b"", "demo/noise": random.Random(1).randbytes(2_000_000)})
+    with open_wheel(path) as wheel:
+        os.truncate(path, 1_000_000)
+        (noise,) = [one for one in wheel.members if one.path == "demo/noise"]
+        with pytest.raises(WheelError) as error:
+            list(wheel.read(noise))
+    assert str(error.value) == f"{FILENAME}: cannot read demo/noise: the wheel ends before it does"
 
 
 @pytest.mark.parametrize("method", METHODS)
