@@ -221,7 +221,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             path = self._build_wheel(WheelBuilder(str(source), app=self.app), target, f"the wheel of {source.name}")
         else:
             path = build_wheel(source, target, offline=offline)
-        return depend_on(path.name, add_file(path, store), store)
+        return depend_on(path.name, add_file(path, store), store, built=True)
 
     @staticmethod
     def _build_wheel(builder: WheelBuilder, folder: Path, what: str) -> Path:

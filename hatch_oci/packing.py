@@ -118,7 +118,9 @@ def _planned(
     if installation and installation.app:
         wheel = installation.app
         compile_to = _compiler(installation.venv) if "app" in settings.dependencies.bytecode else None
-        entries = wheel_entries(wheel, installation.venv, requested=True, compile_to=compile_to)
+        files = wheel_entries(wheel, installation.venv, requested=True, compile_to=compile_to)
+        # How a wheel is deflated that was built here depends on this machine's zlib.
+        entries = [replace(entry, packed=None) for entry in files]
         made_of = [wheel.sha256, asdict(installation.venv), compiler() if compile_to else None]
         yield _remembered(f"wheel {wheel.name} {wheel.version}", entries, made_of, ground, compression)
 

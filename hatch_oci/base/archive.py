@@ -36,6 +36,8 @@ _PIECE = 256 * 1024
 _BROKEN = (tarfile.TarError, zstd.ZstdError, _GZIP_ERROR, gzip.BadGzipFile, EOFError, ValueError)
 _MAX_RATIO = 200
 _MAX_SMALL = 256 * 1024 * 1024
+_MAX_READ = 64 * 1024 * 1024
+"""Bytes that are asked for at once: of files no more are, and no honest header is so long."""
 
 
 @contextmanager
@@ -93,6 +95,9 @@ class _Forwards:
         return self._end - self._ahead
 
     def read(self, count: int) -> bytes:
+        if count > _MAX_READ:
+            message = f"a header of {count} bytes"
+            raise ValueError(message)
         parts = [self._take(count)]
         while (count := count - len(parts[-1])) and self._next():
             parts.append(self._take(count))

@@ -7,6 +7,7 @@ that are an OCI layout as well (Docker's, since version 25, and this package's).
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from hatch_oci.image import media_types
 from hatch_oci.image.config import MAX_CONFIG
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
-from hatch_oci.image.document import Node, encode_json, parse_json, printable
+from hatch_oci.image.document import Node, parse_json, printable
 from hatch_oci.image.manifest import MAX_LAYERS, MAX_MANIFEST, Manifest, make_manifest
 from hatch_oci.image.reference import Reference
 from hatch_oci.store.blobs import BlobStore
@@ -118,7 +119,8 @@ def _layer(tarball: Tarball, path: str, store: BlobStore) -> Descriptor:
     if compression not in _LAYERS:
         message = f"{tarball.name}: the layer {printable(path)} is compressed with {compression}, not gzip or zstd"
         raise BaseError(message)
-    key = hashlib.sha256(encode_json([*tarball.identity, at])).hexdigest()
+    # In ASCII, which holds also paths that are not UTF-8.
+    key = hashlib.sha256(json.dumps([*tarball.identity, at]).encode("ascii")).hexdigest()
     digest: Digest | None = store.recall("archives", key, Digest.parse)
     if digest is None:
         digest = _hash(tarball, at)

@@ -14,7 +14,7 @@ from hatch_oci.layers.entry import Entry
 from hatch_oci.layers.layer import Layer, write_layer
 from hatch_oci.store.blobs import BlobStore
 
-_FORMAT = 2
+_FORMAT = 3
 """Raised when the same parts make other bytes."""
 
 

@@ -47,6 +47,14 @@ def read_member(file: BinaryIO, info: ZipInfo) -> Iterator[tuple[bytes, bytes]]:
         raise BadZipFile(message)
 
 
+def read_text(file: BinaryIO, info: ZipInfo) -> str:
+    """Return a small member's text; a `UnicodeDecodeError` where it is none, else as `read_member`.
+
+    zipfile unpacks up to 2 GiB of what is said to be a few bytes.
+    """
+    return b"".join(plain for _, plain in read_member(file, info)).decode("utf-8")
+
+
 def _seek(file: BinaryIO, info: ZipInfo) -> None:
     """Go to where the data begin, behind a header that must be about the same member."""
     file.seek(info.header_offset)
@@ -90,6 +98,7 @@ def _data(file: BinaryIO, size: int) -> Iterator[bytes]:
     while left:
         data = file.read(min(left, _READ))
         if not data:
-            raise EOFError
+            message = "the wheel ends before it does"
+            raise EOFError(message)
         left -= len(data)
         yield data

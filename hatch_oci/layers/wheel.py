@@ -27,7 +27,7 @@ from packaging.version import InvalidVersion, Version
 
 from hatch_oci.errors import WheelError
 from hatch_oci.layers.entry import Packed
-from hatch_oci.layers.member import ERRORS, read_member
+from hatch_oci.layers.member import ERRORS, read_member, read_text
 
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 _MAX_METADATA = 16 * 1024 * 1024
@@ -89,7 +89,7 @@ class Wheel:
         """Return a file of its `.dist-info`."""
         path = f"{self.dist_info}/{name}"
         with _reading(self.filename, path):
-            return self.archive.read(path).decode("utf-8")
+            return read_text(self.file, self.archive.getinfo(path))
 
     def read(self, member: Member) -> Iterator[bytes]:
         """Yield a member's bytes; a `WheelError` at the end if they are not the ones RECORD has the hash of."""
@@ -158,7 +158,7 @@ def _read_wheel(
             message = f"{filename}: {path} is larger than any honest one"
             raise WheelError(message)
         with _reading(filename, path):
-            return archive.read(path).decode("utf-8")
+            return read_text(file, infos[path])
 
     major = str(HeaderParser().parsestr(text("WHEEL")).get("Wheel-Version", "")).partition(".")[0]
     if major != "1":

@@ -28,6 +28,8 @@ class Dependency:
     filename: str
     blob: StoredBlob
     upload_time: datetime | None
+    built: bool = False
+    """Whether it was built here: how it is deflated depends on this machine's zlib."""
 
     @contextmanager
     def opened(self) -> Iterator[Wheel]:
@@ -37,9 +39,11 @@ class Dependency:
             yield wheel
 
 
-def depend_on(filename: str, blob: StoredBlob, store: BlobStore, upload_time: datetime | None = None) -> Dependency:
+def depend_on(
+    filename: str, blob: StoredBlob, store: BlobStore, upload_time: datetime | None = None, *, built: bool = False
+) -> Dependency:
     """Return a wheel in the store as a dependency."""
-    return Dependency(facts_of(blob.path, filename, blob.digest, store), filename, blob, upload_time)
+    return Dependency(facts_of(blob.path, filename, blob.digest, store), filename, blob, upload_time, built)
 
 
 def check_clashes(dependencies: Sequence[Dependency], app: Wheel | None, venv: Venv, store: BlobStore) -> None:

@@ -46,7 +46,13 @@ def name_of(lock: Path, root: Path) -> str:
 
 def inputs_of(lock: Path, root: Path) -> list[Path]:
     """Return the files that what a lock gives to the project at `root` depends on."""
-    return [lock, root / "pyproject.toml", *_member_projects(lock)] if lock.name == "uv.lock" else [lock]
+    if lock.suffix == ".toml":
+        # A pylock.toml says all of it itself.
+        return [lock]
+    projects = [root / "pyproject.toml", *_member_projects(lock)] if lock.name == "uv.lock" else []
+    # What uv goes by itself: which indexes there are, and which of their files may be taken.
+    settings = [path for name in ("pyproject.toml", "uv.toml") if (path := lock.parent / name).is_file()]
+    return [lock, *dict.fromkeys((*projects, *settings))]
 
 
 def hashes_of(paths: Sequence[Path]) -> list[str]:

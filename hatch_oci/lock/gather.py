@@ -62,7 +62,7 @@ def _wheels_of(pinned: Sequence[Pinned], lock: Lock, store: BlobStore, remote: R
         if not one.is_wheel:
             remote.reporter.warn(f"{one.name} {one.version} has no wheel: it is built here, of its source distribution")
             filename, blob = build_sdist(one.filename, blob, store, offline=remote.options.offline)
-        found.append(depend_on(filename, blob, store, one.upload_time))
+        found.append(depend_on(filename, blob, store, one.upload_time, built=not one.is_wheel))
     return found
 
 

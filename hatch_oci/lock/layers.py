@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from hatch_oci.layers.cache import cached_layer
@@ -36,7 +37,7 @@ def dependency_layer(
 
 def dependency_parts(dependencies: Sequence[Dependency], venv: Venv, compiler: str | None) -> list[Any]:
     """Return all that the layer of some wheels depends on, beside the compressor, as JSON."""
-    digests = [str(one.blob.digest) for one in _ordered(dependencies)]
+    digests = [f"{one.blob.digest}{' built' * one.built}" for one in _ordered(dependencies)]
     return [venv.prefix, venv.python_name, digests, compiler]
 
 
@@ -51,7 +52,7 @@ def _entries(
     for one in dependencies:
         wheel = stack.enter_context(one.opened())
         for entry, digest in installed_files(wheel, venv, compile_to=compile_to):
-            placed.put(entry, digest, wheel.filename)
+            placed.put(replace(entry, packed=None) if one.built else entry, digest, wheel.filename)
     # What the venv's own layer brings is there, whatever lies below it: the layer is the same on every base.
     there = {path for entry in venv_entries(venv) for path in (entry.path, *folders_above(entry.path))}
     folders = there - {entry.path for entry in venv_entries(venv) if entry.kind is not Kind.FOLDER}

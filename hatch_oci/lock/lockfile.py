@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tomllib
@@ -14,7 +15,6 @@ from packaging.pylock import Package, Pylock, PylockValidationError, is_valid_py
 from packaging.utils import canonicalize_name
 
 from hatch_oci.errors import LockError
-from hatch_oci.image.document import encode_json
 from hatch_oci.lock.find import HASH, hashes_of, inputs_of, name_of, read_text, workspace_lock
 from hatch_oci.lock.needs import Wanted
 from hatch_oci.lock.uv import run_uv, settings
@@ -93,7 +93,9 @@ def _exported(
     """Return what uv makes of a lock, remembered for the same bytes of `inputs`."""
     contents = hashes_of(inputs)
     asked = [_FORMAT, os.path.relpath(folder, inputs[0].parent), list(arguments), contents, settings()]
-    anywhere, here = (hashlib.sha256(encode_json(key)).hexdigest() for key in (asked, [*asked, str(folder)]))
+    # In ASCII, which holds also paths that are not UTF-8.
+    keys = (json.dumps(key, sort_keys=True).encode("ascii") for key in (asked, [*asked, str(folder)]))
+    anywhere, here = (hashlib.sha256(key).hexdigest() for key in keys)
     for key in (anywhere, here):
         if isinstance(known := store.recall("locks", key), str):
             return known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -13,7 +14,6 @@ import packaging
 
 from hatch_oci.errors import LockError
 from hatch_oci.image.digest import Digest
-from hatch_oci.image.document import encode_json
 from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.lock.facts import WheelFacts
 from hatch_oci.lock.find import find_lock, hashes_of, inputs_of, name_of
@@ -71,7 +71,8 @@ def _key(
     runs_on = [target.python.to_json(), str(target.platform), base_packages and dict(base_packages)]
     # What is chosen, and whether it suffices, is left to packaging.
     parts = [_FORMAT, packaging.__version__, lock, wanted, project, runs_on]
-    return hashlib.sha256(encode_json(parts)).hexdigest()
+    # In ASCII, which holds also paths that are not UTF-8.
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def _to_json(one: Dependency) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import hashlib
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +157,22 @@ def test_a_bomb_is_not_unpacked(packer: str, tmp_path: Path) -> None:
     data = pack(info.tobuf()) + pack(bytes(1024 * 1024)) * 300
     message = refusal(written(tmp_path, data), None)
     assert message == "a layer of the base unpacks to more than 200 times its size"
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_header_is_not_read_whatever_its_length(kind: bytes, tmp_path: Path) -> None:
+    info = tarfile.TarInfo("name")
+    info.type, info.size = kind, 200 * 1024 * 1024
+    pack = PACKERS["gzip"]
+    path = written(tmp_path, pack(info.tobuf()) + pack(bytes(1024 * 1024)) * 200 + pack(TAR))
+    tracemalloc.start()
+    try:
+        message = refusal(path, None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert message == "the layer layer of the base cannot be unpacked: a header of 209715200 bytes"
+    assert peak < 64 * 1024 * 1024
 
 
 def test_a_size_beyond_all_measure_is_refused_at_once(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -96,6 +97,18 @@ def test_a_docker_archive_gets_a_manifest_of_what_is_in_it(tmp_path: Path, store
     assert str(base.config.descriptor.digest) == own["config"]["digest"]
     assert base.image_name is None
     assert layers_of(base, store) == [small.blobs[one["digest"]] for one in own["layers"]]
+
+
+def test_a_docker_archive_may_lie_under_a_name_that_is_not_utf_8(tmp_path: Path, store: BlobStore) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system has no such names")
+    small = small_image()
+    docker_archive(folder, saved(small, ["app:1"]))
+    base = resolve_with("docker-archive:base.tar", store, folder)
+    assert [one.to_json() for one in base.layers] == json.loads(small.manifest)["layers"]
 
 
 @pytest.mark.parametrize(

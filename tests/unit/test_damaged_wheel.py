@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import io
+import os
+import random
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 
 from hatch_oci.errors import OCIError, WheelError
 from hatch_oci.layers.entry import Kind
-from tests.unit.wheels import FILENAME, INFO, MODULE, SITE, content_of, hash_of, install, member, write_wheel
+from hatch_oci.layers.wheel import open_wheel
+from tests.unit.wheels import FILENAME, INFO, METADATA, MODULE, SITE, content_of, hash_of, install, member, write_wheel
 
 LONG = {"demo/__init__.py": b"".join(b"value_%d = %d\n" % (number, number) for number in range(2000))}
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]
@@ -139,6 +143,16 @@ def test_a_file_system_that_fails_under_a_wheel_names_wheel_and_member(tmp_path:
         install(path)
 
 
+def test_a_wheel_that_is_cut_short_meanwhile_is_told_of(tmp_path: Path) -> None:
+    path = write_wheel(tmp_path, {"demo/__init__.py": b"", "demo/noise": random.Random(1).randbytes(2_000_000)})
+    with open_wheel(path) as wheel:
+        os.truncate(path, 1_000_000)
+        (noise,) = [one for one in wheel.members if one.path == "demo/noise"]
+        with pytest.raises(WheelError) as error:
+            list(wheel.read(noise))
+    assert str(error.value) == f"{FILENAME}: cannot read demo/noise: the wheel ends before it does"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_damage_to_data_is_found_however_they_are_packed(method: int, tmp_path: Path) -> None:
     path = write_wheel(tmp_path, LONG)
@@ -148,6 +162,21 @@ def test_damage_to_data_is_found_however_they_are_packed(method: int, tmp_path: 
     path.write_bytes(raw)
     with pytest.raises(WheelError, match=f"^{FILENAME}: .*demo/__init__.py"):
         install(path)
+
+
+def test_metadata_that_unpack_to_more_than_they_say_are_not_unpacked(tmp_path: Path) -> None:
+    path = write_wheel(tmp_path, metadata=f"{METADATA}\n" + " " * (32 * 1024 * 1024))
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<I", raw, central(raw, f"{INFO}/METADATA") + 24, len(METADATA))
+    path.write_bytes(raw)
+    tracemalloc.start()
+    try:
+        with pytest.raises(WheelError, match=rf"^{FILENAME}: cannot read {INFO}/METADATA: its size or its CRC-32"):
+            install(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 1024 * 1024
 
 
 def test_metadata_that_is_too_large_is_not_read(tmp_path: Path) -> None:

@@ -139,6 +139,18 @@ def test_hashed_requirements_pin_those_files_alone(project: Path, store: BlobSto
         read(path, project, store)
 
 
+@pytest.mark.parametrize("name", ["pyproject.toml", "uv.toml"])
+def test_what_uv_made_of_requirements_is_not_kept_for_other_indexes(name: str, project: Path, store: BlobStore) -> None:
+    paths = [write_wheel(project / folder, filename=f"demo-1.0-{folder}-none-any.whl") for folder in ("py3", "py2.py3")]
+    hashes = " ".join(f"--hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in paths)
+    (project / "requirements.txt").write_text(f"demo==1.0 {hashes}\n")
+    for path in paths:
+        table = "[tool.uv]\n" if name == "pyproject.toml" else ""
+        (project / name).write_text(f'{table}no-index = true\nfind-links = ["{path.parent.name}"]\n')
+        (package,) = read(project / "requirements.txt", project, store).content.packages
+        assert [wheel.filename for wheel in package.wheels or ()] == [path.name]
+
+
 def test_a_requirement_without_a_hash_is_named(project: Path, store: BlobStore) -> None:
     path = project / "requirements.txt"
     path.write_text(f"other==2 --hash=sha256:{'0' * 64}\ndemo==1.0\n")

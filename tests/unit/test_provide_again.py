@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -92,3 +93,17 @@ def test_a_wheel_that_left_the_store_is_taken_in_again(shop: Workshop) -> None:
 def test_what_is_built_here_is_not_remembered(shop: Workshop) -> None:
     shop.provide("web", sdists=frozenset({"h11"}))
     assert len(list(facts(shop, "provided").iterdir())) == 1
+
+
+def test_a_project_may_lie_under_a_name_that_is_not_utf_8(tmp_path: Path, store: BlobStore) -> None:
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        root.mkdir()
+    except OSError:
+        pytest.skip("this file system has no such names")
+    shop = Workshop(root, store)
+    shop.lock(shop.wheel("web"), head=EXTRAS)
+    assert keys(shop.provide("web")) == ["web"]
+    shutil.rmtree(facts(shop, "wheels"))
+    assert keys(shop.provide("web")) == ["web"]
+    assert not worked_out(shop)

@@ -6,14 +6,20 @@ import random
 import subprocess
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hatch_oci.base.outline import Outline
 from hatch_oci.errors import WheelError
+from hatch_oci.installation import Installation
+from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.lock.layers import dependency_layer
+from hatch_oci.packing import plan_layers
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.dependencies import contents, dependency, members, package_wheel
+from tests.unit.projects import read_table
 from tests.unit.wheels import SITE, VENV, content_of, install, write_wheel
 
 WORDS = " ".join(random.Random(5).choices(["tar", "zip", "gzip", "deflate"], k=400_000)).encode()
@@ -43,6 +49,24 @@ def test_large_files_stay_deflated_as_they_are(store: BlobStore, tmp_path: Path)
     assert reused.diff_id == plain.diff_id
     assert contents(reused, store) == contents(plain, store)
     assert contents(reused, store)[f"{SITE}/x/large.txt"] == WORDS
+
+
+def test_wheels_that_are_built_here_are_compressed_as_ever(store: BlobStore, tmp_path: Path) -> None:
+    # As another machine's zlib may deflate the same files.
+    paths = [package_wheel(tmp_path / name, "x", FILES) for name in ("ours", "theirs")]
+    with zipfile.ZipFile(paths[0]) as old, zipfile.ZipFile(paths[1], "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            new.writestr(info, old.read(info), compresslevel=1)
+    assert raw_of(paths[0], "x/large.txt") != raw_of(paths[1], "x/large.txt")
+    members, apps = set(), set()
+    for path in paths:
+        one = replace(dependency(store, path), built=True)
+        members.add(dependency_layer("", [one], VENV, "gzip-reuse", store).descriptor.digest)
+        with open_wheel(path) as wheel:
+            settings = read_table({"compression": "gzip-reuse"})
+            plan = plan_layers(settings, tmp_path, Installation(VENV, app=wheel), Outline({"": {}}))
+            apps.add(plan.layers[-1].write(store).descriptor.digest)
+    assert (len(members), len(apps)) == (1, 1)
 
 
 @pytest.mark.parametrize("command", [("gzip", "-dc"), ("bsdtar", "-cf", "-", "--format=ustar", "@-")])

@@ -103,7 +103,7 @@ def test_zstd_is_nothing_for_a_docker_archive(tmp_path: Path) -> None:
         docker_files(image_of(manifest, {digest: path}))
     assert str(caught.value) == (
         f"the layer {digest} is compressed with zstd, which a Docker archive cannot hold: "
-        "choose another base-image, or recompress this one with gzip"
+        'set compression = "gzip"; if it is the base\'s layer, choose another base-image, or recompress that one'
     )
 
 
