@@ -15,6 +15,8 @@ from hatch_oci.layers.entry import Entry, Kind, folder_entry, folders_above
 
 _READ = 1024 * 1024
 _MAX_LINKS = 40
+# What became a pipe meanwhile is not waited for.
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ class _Content:
         source = os.path.join(self.folder, self.name)  # noqa: PTH118 - see below
         try:
             # Path and file object would take longer than the reading of a small file.
-            descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            descriptor = os.open(source, _FLAGS)
             try:
                 left = self.size
                 while left > 0 and (chunk := os.read(descriptor, min(left, _READ))):

@@ -263,6 +263,18 @@ def test_a_file_that_changes_is_refused(change: Callable[[Path], None], when: st
     assert str(error.value) == f"{path} changed while the image was built; build again"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_a_file_that_became_a_pipe_is_refused_and_not_waited_for(project: Path) -> None:
+    entry = copied(ALL, project)["srv/index.html"]
+    path = project / "static/index.html"
+    path.unlink()
+    os.mkfifo(path)
+    assert entry.content is not None
+    with pytest.raises(SourceError) as error:
+        list(entry.content())
+    assert str(error.value) == f"{path} changed while the image was built; build again"
+
+
 def test_a_file_that_vanishes_is_named_and_no_layer_is_left(project: Path, tmp_path: Path) -> None:
     entries = copied(ALL, project).values()
     (project / "static/run").unlink()
