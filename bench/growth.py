@@ -77,8 +77,9 @@ def run_growth(growth: Growth, place: Place, folder: Path, rounds: int) -> Grown
         sides[count] = growth.make(place, own, count)
     runs: dict[int, list[Run]] = {count: [] for count in sides}
     for number in range(rounds + 1):
-        for count, side in sides.items():
-            run = side.run()
+        # The build of none after that of the fewest: what the most leave behind slows down whatever comes next.
+        for count in sorted(sides, reverse=True):
+            run = sides[count].run()
             if number:
                 runs[count].append(run)
     return Grown(growth, runs)

@@ -128,11 +128,14 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place))
             check_starts(plan, base, settings, contents, reporter)
             planned = [*stdlib_layers(base, blobs, contents, settings), *plan.layers]
+            installation = plan.installation
+            # Where everything lies is not asked any more, and with a hundred thousand files it is much to keep.
+            del plan
             layers = write_layers(planned, store, lambda layer: _tell_of_layer(layer, reporter))
-            config, manifest, annotations = assemble(base, layers, settings, describe(self.metadata), plan.installation)
+            config, manifest, annotations = assemble(base, layers, settings, describe(self.metadata), installation)
         paths = {layer.descriptor.digest: store.path(layer.descriptor.digest) for layer in layers}
         return PlatformImage(
-            base, blobs, tuple(layers), paths, config, manifest, annotations, plan.installation, provided.lock
+            base, blobs, tuple(layers), paths, config, manifest, annotations, installation, provided.lock
         )
 
     def _look(self, base: Base, store: BlobStore, reporter: Reporter) -> tuple[tuple[StoredBlob, ...], Contents]:

@@ -178,7 +178,7 @@ def _file(folder: str, name: str, status: os.stat_result, path: str, copy: Copy)
         message = f"copy: {Path(folder, name)} is neither a file, nor a folder, nor a symlink; exclude it"
         raise SourceError(message)
     mode = copy.mode if copy.mode is not None else 0o755 if status.st_mode & 0o100 else 0o644
-    content = _Content(folder, name, *_look(status))
+    content = _Content(folder, name, status.st_size, _look(status))
     return Entry(path, Kind.FILE, mode, status.st_size, uid=copy.uid, gid=copy.gid, content=content)
 
 
@@ -192,8 +192,7 @@ class _Content:
     folder: str
     name: str
     size: int
-    mtime: int
-    inode: int
+    look: int
 
     def __call__(self) -> Iterator[bytes]:
         source = os.path.join(self.folder, self.name)  # noqa: PTH118 - see below
@@ -211,11 +210,11 @@ class _Content:
         except OSError as error:
             message = f"cannot read {source}: {error.strerror}"
             raise SourceError(message) from error
-        if _look(now) != (self.size, self.mtime, self.inode):
+        if _look(now) != self.look:
             message = f"{source} changed while the image was built; build again"
             raise SourceError(message)
 
 
-def _look(status: os.stat_result) -> tuple[int, int, int]:
-    """Return what changes when a file does."""
-    return status.st_size, status.st_mtime_ns, status.st_ino
+def _look(status: os.stat_result) -> int:
+    """Return what changes when a file does, in one number."""
+    return hash((status.st_size, status.st_mtime_ns, status.st_ino))
