@@ -205,7 +205,7 @@ def test_a_growth_is_run_in_rounds(tmp_path: Path) -> None:
         return Side([appender(tmp_path, f"{count} ")])
 
     found = run_growth(Growth("tiny", "", (1, 7), make), Place(tmp_path / "place"), tmp_path, 2)
-    assert (tmp_path / "log").read_text() == "0 1 7 " * 3
+    assert (tmp_path / "log").read_text() == "7 1 0 " * 3
     assert {count: len(runs) for count, runs in found.runs.items()} == {0: 2, 1: 2, 7: 2}
 
 
