@@ -32,6 +32,13 @@ def _many(_place: Place, folder: Path) -> Pair:
     return Pair(_copy(project), _umoci(folder / "umoci", source), size)
 
 
+def _many_by_buildah(_place: Place, folder: Path) -> Pair:
+    project, source = _project(folder)
+    say("Writing 10,000 modules")
+    write_code(source, 10_000, 12_500)
+    return Pair(_copy(project), _buildah(folder / "buildah", source))
+
+
 def _large(_place: Place, folder: Path) -> Pair:
     project, source = _project(folder)
     say("Writing a file of 1 GB")
@@ -69,6 +76,30 @@ def _umoci(layout: Path, source: Path) -> Side:
     return Side([Command(["umoci", "insert", "--rootless", "--image", image, source, "/srv"], layout.parent)], fresh)
 
 
+def _buildah(folder: Path, source: Path) -> Side:
+    # Without an overlay, which not every file system carries.
+    buildah: list[str | Path] = [
+        "buildah",
+        "--root",
+        folder / "root",
+        "--runroot",
+        folder / "run",
+        "--storage-driver",
+        "vfs",
+    ]
+    steps: list[list[str | Path]] = [
+        ["from", "--name", "bench", "scratch"],
+        ["copy", "--quiet", "bench", source, "/srv"],
+        ["commit", "--quiet", "--disable-compression=false", "bench", f"oci:{folder / 'image'}:1"],
+    ]
+
+    def fresh() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+
+    return Side([Command([*buildah, *step], source.parent) for step in steps], fresh)
+
+
 CASES = (
     Case(
         "files",
@@ -80,6 +111,16 @@ CASES = (
         size_bar=1.12,
         tools=["umoci"],
         room=512,
+    ),
+    Case(
+        "files-buildah",
+        "10,000 Python files as a `copy` layer",
+        "`buildah copy` and `commit`",
+        0.7,
+        _many_by_buildah,
+        stretch=0.5,
+        tools=["buildah"],
+        room=1024,
     ),
     Case(
         "large-file",
