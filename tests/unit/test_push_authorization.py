@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -149,11 +150,13 @@ def test_a_token_that_ends_before_a_blob_is_there_is_renewed(
     guard: Guard, to: str, layout: Path, store: BlobStore
 ) -> None:
     ended: list[str] = []
+    # All uploads have begun by then: none is refused that has just asked for its first token.
+    all_begun = Barrier(len(IMAGE.blobs), timeout=10)
 
     def end(request: Handler) -> None:
-        if not ended:
-            ended.append(request.headers["Authorization"])
+        if not ended and all_begun.wait() == 0:
             guard.tokens.clear()
+            ended.append(request.headers["Authorization"])
         guard.answer(request)
 
     guard.uploads.answers["PUT", "*"] = end
