@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from . import containers
+from .images import read_image
 from .projects import TAG, hatchling_build, layout_of, set_table
 from .requirements import require
+from .shell import run
 
 pytestmark = pytest.mark.e2e
 
@@ -49,6 +51,34 @@ def test_podman_runs_the_layout(layout: Path) -> None:
         page = containers.fetch(port, "/")
     assert "Hello from podman" in page
     assert "10001" in page
+
+
+@pytest.mark.parametrize("compression", ["gzip-reuse", "zstd"])
+def test_other_compressions_start(compression: str, project: Path, env: dict[str, str], tmp_path: Path) -> None:
+    """skopeo unpacks every layer to what its diff_id says, and podman serves the same page as from gzip."""
+    require("skopeo", "podman", "runc")
+    file = project / "pyproject.toml"
+    head, table, rest = file.read_text().partition("[tool.hatch.build.targets.oci]\n")
+    file.write_text(f'{head}{table}compression = "{compression}"\n{rest}')
+    hatchling_build(project, env)
+    image = read_image(layout_of(project))
+    run(
+        "skopeo",
+        "--insecure-policy",
+        "copy",
+        "--dest-decompress",
+        f"oci:{layout_of(project)}:{TAG}",
+        f"dir:{tmp_path / 'plain'}",
+    )
+    for diff_id in image.config["rootfs"]["diff_ids"]:
+        assert (tmp_path / "plain" / diff_id.removeprefix("sha256:")).is_file()
+    assert any(layer["mediaType"].endswith("zstd") for layer in image.manifest["layers"]) == (compression == "zstd")
+    port = containers.free_port()
+    with (
+        containers.podman() as podman,
+        podman.running(f"oci:{layout_of(project)}:{TAG}", port, env={"PORT": str(port)}),
+    ):
+        assert "10001" in containers.fetch(port, "/")
 
 
 def test_a_folder_below_a_symlink(project: Path, env: dict[str, str], tmp_path: Path) -> None:
