@@ -32,7 +32,9 @@ Block = bytes | memoryview
 Job = Callable[[], Block]
 """Makes a part of a compressed layer, in any thread."""
 
-_LIBRARY = zlib_ng or zlib
+LIBRARY = zlib_ng or zlib
+"""What deflates and inflates."""
+
 _BACKEND = f"zlib-ng {zlib_ng.ZLIBNG_RUNTIME_VERSION}" if zlib_ng else f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
 # The level of zlib-ng at which layers are 8 % larger than by zlib's own level 6, and made in a quarter of the time.
 _LEVEL = 3
@@ -100,7 +102,7 @@ def _gzip_jobs(blocks: Iterable[Block | Deflated]) -> Iterator[Job]:
         else:
             if not size:
                 yield _ready(_GZIP_HEADER)
-            crc = _LIBRARY.crc32(block, crc)
+            crc = LIBRARY.crc32(block, crc)
             size += len(block)
             yield partial(_deflate, block)
     if size:
@@ -157,11 +159,11 @@ def _is_noise(chunk: Block) -> bool:
     if len(chunk) < _CHUNK:
         return False
     sample = b"".join(chunk[start : start + _SAMPLE] for start in _SAMPLES)
-    return len(_LIBRARY.compress(sample, _LEVEL)) > len(sample) * _NOISE
+    return len(LIBRARY.compress(sample, _LEVEL)) > len(sample) * _NOISE
 
 
 def _compressed(part: Block) -> Iterator[bytes]:
-    compressor = _LIBRARY.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    compressor = LIBRARY.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     yield compressor.compress(part)
     yield compressor.flush(zlib.Z_SYNC_FLUSH)
 

@@ -8,13 +8,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipInfo
 
-try:
-    from zlib_ng import zlib_ng
-except ImportError:
-    zlib_ng = None  # type: ignore[assignment]  # no wheel of it for this machine
+from hatch_oci.layers.compress import LIBRARY
 
-_LIBRARY = zlib_ng or zlib
-ERRORS = (zlib.error, _LIBRARY.error)
+ERRORS = (zlib.error, LIBRARY.error)
 """What data raise that are damaged, beside zipfile's own."""
 
 _HEADER = struct.Struct("<4s2xH18xHH")
@@ -37,7 +33,7 @@ def read_member(file: BinaryIO, info: ZipInfo) -> Iterator[tuple[bytes, bytes]]:
     _seek(file, info)
     crc = size = 0
     for packed, plain in _inflated(file, info) if info.compress_type == ZIP_DEFLATED else _stored(file, info):
-        crc = _LIBRARY.crc32(plain, crc)
+        crc = LIBRARY.crc32(plain, crc)
         size += len(plain)
         if size > info.file_size:
             break
@@ -78,7 +74,7 @@ def _stored(file: BinaryIO, info: ZipInfo) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _inflated(file: BinaryIO, info: ZipInfo) -> Iterator[tuple[bytes, bytes]]:
-    inflater = _LIBRARY.decompressobj(-zlib.MAX_WBITS)
+    inflater = LIBRARY.decompressobj(-zlib.MAX_WBITS)
     for data in _data(file, info.compress_size):
         packed = data
         rest = data
