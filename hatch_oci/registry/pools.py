@@ -12,8 +12,7 @@ from hatch_oci.registry.network import Dialler, ForbiddenAddressError, Scope, ad
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry.proxies import find_proxy
 from hatch_oci.registry.tls import tls_context
-
-_PORTS = {"http": 80, "https": 443}
+from hatch_oci.registry.urls import PORTS
 
 
 class Pools:
@@ -30,7 +29,7 @@ class Pools:
 
         A `RegistryError` where its certificates or its proxy are set wrongly.
         """
-        key = (scheme, host, port or _PORTS[scheme], nearest)
+        key = (scheme, host, port or PORTS[scheme], nearest)
         with self._lock:
             if key not in self._pools:
                 self._pools[key] = self._make(*key)

@@ -82,7 +82,7 @@ class Repository:
 
         reply = self._first(head)
         try:
-            return Digest.parse(reply.headers.get("docker-content-digest", "")) if reply.status == 200 else None
+            return Digest.parse(reply.headers.get("docker-content-digest")) if reply.status == 200 else None
         except DigestError:
             return None
 
@@ -99,7 +99,7 @@ class Repository:
                 # Some registries say of what is private that it is not there.
                 private = "" if session.source else ", or log in if it is private"
                 raise session.problem(reply, str(self._reference), f"; check its name and tag{private}")
-            if media_types.essence(reply.headers.get("content-type", "")) == "text/html":
+            if media_types.essence(reply.headers.get("content-type")) == "text/html":
                 problem = "answered with a web page, not as a registry: is there a sign-in or proxy in between?"
                 message = f"{session.host} {problem}"
                 raise RegistryError(message)
@@ -108,7 +108,7 @@ class Repository:
             return reply
 
         reply = self._first(get)
-        return reply.body, reply.headers.get("content-type", "")
+        return reply.body, reply.headers.get("content-type")
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
         """Yield the bytes of a blob as they arrive; not more than one too many.

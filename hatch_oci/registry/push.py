@@ -92,7 +92,7 @@ class Destination:
         what = f"an upload of {digest}"
         if reply.status in PASSING:
             raise self._passing(reply, what)
-        location = reply.headers.get("location", "")
+        location = reply.headers.get("location")
         if reply.status != _ACCEPTED or not location:
             raise self._session.refusal(reply, what)
         return str(Target.read(location, Target.read(reply.hops[-1])))
@@ -125,4 +125,4 @@ class Destination:
 
     def _passing(self, reply: Reply, what: str) -> UnreachableError:
         message = f"HTTP {reply.status} from {self.host} at {what}"
-        return UnreachableError(message, read_retry_after(reply.headers.get("retry-after", "")))
+        return UnreachableError(message, read_retry_after(reply.headers.get("retry-after")))

@@ -67,7 +67,7 @@ def check_realm(realm: Realm, registry_scheme: str) -> None:
     """Raise a `RegistryError` unless tokens may be asked for there: by https, or as unsafely as the registry itself."""
     try:
         target = Target.read(realm.url)
-        sound = target.scheme in {"https", registry_scheme} and not target.url.userinfo
+        sound = target.scheme in {"https", registry_scheme} and not target.has_user
     except RegistryError:
         sound = False
     if not sound:

@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpcore
-import httpx
 
 from hatch_oci.counts import Counts
 from hatch_oci.errors import RegistryError, UnreachableError
 from hatch_oci.registry.attempts import PASSING, Attempts, read_retry_after
 from hatch_oci.registry.body import PROGRESS, blob_of
 from hatch_oci.registry.failures import explained
+from hatch_oci.registry.headers import Headers
 from hatch_oci.registry.network import Deadline, Scope, within
 from hatch_oci.registry.options import Patience, RegistryOptions
 from hatch_oci.registry.pools import Pools
@@ -84,7 +84,7 @@ class Answer:
     """The URLs that were asked, the last of which answered."""
 
     status: int
-    headers: httpx.Headers
+    headers: Headers
     body: Iterator[bytes]
 
     @property
@@ -99,7 +99,7 @@ class Answer:
 
     def header(self, name: str) -> str:
         """Return a header's value, empty where there is none."""
-        return str(self.headers.get(name, ""))
+        return self.headers.get(name)
 
     def read(self, most: int) -> bytes:
         """Return the body; a `RegistryError` when it is longer than `most` bytes, but of an error just its beginning."""
@@ -120,7 +120,7 @@ class Reply:
 
     hops: tuple[str, ...]
     status: int
-    headers: httpx.Headers
+    headers: Headers
     body: bytes
 
     @classmethod
@@ -183,13 +183,13 @@ class Transport:
                 response = self._send(request, hops, deadline)
             try:
                 self.reporter.debug(f"{request.method} {safe_url(str(hops[-1]))}: {response.status}")
-                headers = httpx.Headers(response.headers)
-                location = headers.get("location") if request.follow and response.status in _REDIRECTS else None
-                if location is None:
+                headers = Headers.of(response.headers)
+                location = headers.get("location") if request.follow and response.status in _REDIRECTS else ""
+                if not location:
                     body = self._body(response, hops[-1], deadline, slowly=request.is_blob)
                     yield Answer(tuple(map(str, hops)), response.status, headers, body)
                     return
-                if _LITTLE.fullmatch(headers.get("content-length", "")):
+                if _LITTLE.fullmatch(headers.get("content-length")):
                     # So that the connection can be used again. What goes wrong here does not matter.
                     with suppress(RegistryError):
                         Reply.of(Answer((), 200, headers, self._body(response, hops[-1], Deadline.after(1))), MAX_ERROR)
@@ -215,14 +215,14 @@ class Transport:
         answers_in = self.patience.commit if request.content else stall
         sent = httpcore.Request(
             request.method,
-            httpcore.URL(scheme=target.scheme, host=target.host, port=target.url.port, target=target.url.raw_path),
+            httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path.encode()),
             headers=list(headers.items()),
             content=self._pieces(request.content, deadline) if request.content else None,
             extensions={
                 "timeout": {"connect": self.patience.connect, "read": answers_in, "write": stall, "pool": stall}
             },
         )
-        return self._pools.find(target.scheme, target.host, target.url.port, nearest).handle_request(sent)
+        return self._pools.find(target.scheme, target.host, target.port, nearest).handle_request(sent)
 
     def _pieces(self, content: Content, deadline: Deadline) -> Iterator[bytes]:
         """Yield what is to be sent; it gets more time as it goes on, and the server some to store it."""

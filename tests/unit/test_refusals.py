@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 
 from demo.registry import Handler, serve
 from hatch_oci.errors import RegistryError
 from hatch_oci.image.reference import Reference
 from hatch_oci.registry.authorization import Authorization
+from hatch_oci.registry.headers import Headers
 from hatch_oci.registry.pull import Repository
 from hatch_oci.registry.transport import Reply, Request, Transport
 from tests.unit.bases import QUICK
@@ -106,7 +106,7 @@ def test_a_secret_is_known_while_another_thread_waits_for_a_token(guard: Guard) 
         with ThreadPoolExecutor(1) as pool:
             future = pool.submit(repository.manifest, "1")
             assert waits.wait(10)
-            reply = Reply(("http://r.example/",), 400, httpx.Headers(), b'{"message": "bad token1"}')
+            reply = Reply(("http://r.example/",), 400, Headers(), b'{"message": "bad token1"}')
             assert str(session.problem(reply, "it")).endswith(": bad ***")
             goes_on.set()
             future.result()
