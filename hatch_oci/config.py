@@ -51,7 +51,7 @@ def uses_hatchling(root: Path) -> bool:
     """Tell whether the project at `root` builds itself with hatchling."""
     try:
         document = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     build_system = document.get("build-system")
     return isinstance(build_system, dict) and build_system.get("build-backend") == "hatchling.build"
@@ -112,7 +112,7 @@ def _build_table(root: Path) -> Table:
     try:
         metadata = ProjectMetadata(str(root), PluginManager())
         build = metadata.hatch.build_config if (root / "pyproject.toml").is_file() else {}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ConfigError([f"pyproject.toml: {error}"]) from error
     return Table("tool.hatch.build", build, lambda text: str(metadata.context.format(text)))
 

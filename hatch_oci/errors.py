@@ -23,9 +23,20 @@ Each message is one or two lines: what went wrong, where (file, key, reference, 
 
 from __future__ import annotations
 
+_LONGEST_LINE = 2000
+
 
 class OCIError(Exception):
     """Anything that stops a build for a reason which its user can act on."""
+
+    def __str__(self) -> str:
+        """Return the message; what it repeats of a server, an archive or a wheel is made plain, and not endless."""
+        return "\n".join(map(_plain, super().__str__().split("\n")))
+
+
+def _plain(line: str) -> str:
+    # Nothing that moves a terminal's cursor, or cannot be encoded.
+    return "".join(one if one.isprintable() else "?" for one in line[:_LONGEST_LINE])
 
 
 class ConfigError(OCIError):

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from hatch_oci.base.tree import Tree
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_BINARY = re.compile(r"python(\d+)\.(\d+)(t?)")
-_VERSION = re.compile(r"(\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?)\+?")
+# No longer numbers than there may be: there are tags for each version below, and Python reads no number of 5000 digits.
+_BINARY = re.compile(r"python(\d{1,2})\.(\d{1,2})(t?)")
+_PATCH = r"\.\d{1,3}(?:(?:a|b|rc)\d{1,3})?"
+_VERSION = re.compile(rf"(\d{{1,2}}\.\d{{1,2}}{_PATCH})\+?")
 _HEAD = 64 * 1024
 _LIBRARY = 64 * 1024 * 1024
 _PT_INTERP = 3
@@ -186,7 +188,7 @@ def _own_version(data: bytes, release: str) -> str | None:
     """Return the version string of a binary; None without one, or with several."""
     # Linkers let a string share its bytes with the end of a longer one: the prefix, or the folder of the sources.
     for before in (rb"\x00", rb"[/-]"):
-        pattern = rb"(?<=" + before + rb")(" + re.escape(release).encode() + rb"\.\d+(?:(?:a|b|rc)\d+)?)\+?(?: \(|\x00)"
+        pattern = rb"(?<=" + before + rb")(" + (re.escape(release) + _PATCH).encode() + rb")\+?(?: \(|\x00)"
         if len(found := set(re.findall(pattern, data))) == 1:
             return str(found.pop().decode())
     return None
@@ -201,13 +203,13 @@ def _find_libc(tree: Tree, executable: str) -> Libc:
     real = tree.find(loader)
     if is_musl:
         paths = [real[0]] if real else []
-        pattern = re.compile(rb"\x00(1)\.(\d+)\.\d+(?:[-_][^\x00]*)?\x00")
+        pattern = re.compile(rb"\x00(1)\.(\d{1,2})\.\d+(?:[-_][^\x00]*)?\x00")
     else:
         paths = [path for path, entry in tree.walk() if path.endswith("/libc.so.6")]
         # A base may hold libraries for more than one architecture: the loader's own folder comes first.
         beside = f"{posixpath.dirname(real[0])}/libc.so.6" if real else ""
         paths.sort(key=lambda path: (path != beside, len(path), path))
-        pattern = re.compile(rb"release version (\d+)\.(\d+)")
+        pattern = re.compile(rb"release version (\d{1,2})\.(\d{1,2})(?!\d)")
     contents = tree.read(paths, _LIBRARY)
     for path in paths:
         if match := pattern.search(contents.get(path, b"")):

@@ -22,7 +22,8 @@ _REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LONGEST_NAME = 255
 _LONGEST_SHOWN = 300
-_USER = re.compile(r"(^|//).*@(?=[^@]*[./])", re.DOTALL)
+# Anchored, so that it takes no longer the more slashes somebody else's name has.
+_USER = re.compile(r"\A.*@(?=[^@]*[./])", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def endpoint(host: str) -> tuple[str, int]:
 
 def shown(text: str) -> str:
     """Return what a user wrote as it may stand in a message: in quotes, and without a user's name and password."""
-    return repr(_USER.sub(r"\1", text)[:_LONGEST_SHOWN])
+    return repr(_USER.sub("", text)[:_LONGEST_SHOWN])
 
 
 def is_host(text: str) -> bool:

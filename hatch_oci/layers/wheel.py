@@ -124,8 +124,10 @@ def open_wheel(path: Path, filename: str | None = None, sha256: str | None = Non
     filename = filename or path.name
     try:
         _, version, _, tags = parse_wheel_filename(filename)
-    except InvalidWheelFilename as error:
-        raise WheelError(str(error)) from None
+    # ValueError: what it is, and what Python says of a version with numbers that are too long.
+    except ValueError as error:
+        message = str(error) if isinstance(error, InvalidWheelFilename) else f"{filename[:100]}: {error}"
+        raise WheelError(message) from None
     with ExitStack() as stack:
         try:
             file = stack.enter_context(path.open("rb"))

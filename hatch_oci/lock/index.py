@@ -72,12 +72,20 @@ class _Index:
         return self._transport.open(Request("GET", self._url, sent, is_blob=True), deadline)
 
 
+def netrc_user(host: str) -> tuple[str, str] | None:
+    """Return user and password for a host from ~/.netrc; one that cannot be read has none."""
+    # ValueError: of one that is no text. Neither may be there, which is None.
+    with suppress(OSError, netrc.NetrcParseError, RuntimeError, ValueError):
+        if found := netrc.netrc(os.environ.get("NETRC")).authenticators(host):
+            return found[0] or "", found[2] or ""
+    return None
+
+
 def _find_user(url: str) -> tuple[str, str] | None:
     """Return user and password for an index from ~/.netrc, else from the keyring, if it is installed."""
     host = urlsplit(url).hostname or ""
-    with suppress(OSError, netrc.NetrcParseError, RuntimeError):
-        if found := netrc.netrc(os.environ.get("NETRC")).authenticators(host):
-            return found[0], found[2]
+    if found := netrc_user(host):
+        return found
     try:
         import keyring
     except ImportError:

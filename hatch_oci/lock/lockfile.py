@@ -116,8 +116,9 @@ def _exported(
 def _parse(text: str, name: str) -> Pylock:
     try:
         return Pylock.from_dict(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, PylockValidationError, RecursionError) as error:
-        message = f"{name} is no lock: {error}"
+    # ValueError: of what is no TOML, and of numbers that are too long for Python.
+    except (ValueError, PylockValidationError, RecursionError) as error:
+        message = f"{name} is no lock: {str(error).partition(chr(10))[0]}"
         raise LockError(message) from None
 
 

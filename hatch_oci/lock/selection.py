@@ -97,6 +97,9 @@ def select(
                     pinned.append(_pin(package, source, target, sdists))
             except LockError as error:
                 problems.append(str(error))
+            except ValueError as error:
+                # The name of a wheel that is none.
+                problems.append(f"{package.name}: {error}")
     except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion, TypeError) as error:
         problems.append(f"a marker of {lock.name} cannot be evaluated: {error}")
     except PylockSelectError as error:

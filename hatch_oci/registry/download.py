@@ -17,7 +17,7 @@ from hatch_oci.registry.transport import MAX_ERROR, Answer, Reply, Transport
 Opener = Callable[[Mapping[str, str], Deadline], AbstractContextManager[Answer]]
 """Asks for the file once, with the headers that it is handed."""
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d+/(\d+|\*)")
 _SECONDS = 600.0
 _SLOWEST = 16 * 1024
 """Bytes a second, beyond the time that every file gets."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hatch_oci.errors import ConfigError, DocumentError, InvalidReference
+from hatch_oci.config import registry_options, uses_hatchling
+from hatch_oci.errors import ConfigError, DocumentError, InvalidReference, WheelError
 from hatch_oci.image.config import ConfigEdit, edit_config, read_config
 from hatch_oci.image.document import Node, parse_json
 from hatch_oci.image.manifest import read_manifest
@@ -135,6 +137,24 @@ def test_no_control_character_of_a_document_reaches_the_terminal(read: Any) -> N
 def test_a_reference_with_a_wrong_digest_is_an_invalid_reference(text: str) -> None:
     with pytest.raises(InvalidReference, match=f"not an image reference: {text!r}"):
         Reference.parse(text)
+
+
+def test_a_name_of_many_slashes_is_refused_at_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(InvalidReference):
+        Reference.parse("//" * 20_000 + "@" * 20_000)
+    assert time.monotonic() - began < 5
+
+
+def test_a_message_is_plain_and_not_endless_whatever_it_repeats() -> None:
+    assert str(WheelError("a\x1b[2J\r\udcff\u202e\nb" + "c" * 10_000)) == "a?[2J???\nb" + "c" * 1999
+
+
+def test_a_project_that_is_nested_without_end_is_told(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("x = " + "[" * 10_000)
+    assert not uses_hatchling(tmp_path)
+    with pytest.raises(ConfigError, match=r"^pyproject\.toml: "):
+        registry_options(tmp_path)
 
 
 @pytest.mark.parametrize("version", [2.0, True])

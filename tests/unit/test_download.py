@@ -138,7 +138,9 @@ def test_a_range_that_cannot_be_had_is_asked_for_from_the_start_once(
     assert asked == [None, "bytes=1000-", None]
 
 
-@pytest.mark.parametrize("content_range", ["bytes 0-99/100", "bytes 999-524287/524288", "", "bytes */524288"])
+@pytest.mark.parametrize(
+    "content_range", ["bytes 0-99/100", "bytes 999-524287/524288", "", "bytes */524288", f"bytes {'9' * 5000}-1/2"]
+)
 def test_another_part_than_asked_for_is_refused(
     content_range: str, registry: Registry, pull: Callable[[], bytes]
 ) -> None:

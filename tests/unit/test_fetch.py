@@ -113,6 +113,17 @@ def test_a_private_index_gets_the_credentials_of_netrc_when_it_asks(
     assert shown == [None, BASIC]
 
 
+@pytest.mark.parametrize("content", [b"machine \xff\xfe login me password secret\n", b"machine 127.0.0.1 login me\n"])
+def test_a_netrc_that_is_broken_does_not_end_in_a_traceback(
+    content: bytes, index: Registry, store: BlobStore, home: Path
+) -> None:
+    guarded(index, [])
+    (home / ".netrc").write_bytes(content)
+    (home / ".netrc").chmod(0o600)
+    with pytest.raises(RegistryError, match="refuses demo"):
+        fetch(pin(f"http://{index.address}/{NAME}"), store)
+
+
 def test_credentials_in_the_url_are_used_and_not_shown(index: Registry, store: BlobStore) -> None:
     shown: list[str | None] = []
     guarded(index, shown)

@@ -106,6 +106,28 @@ def test_a_lock_that_is_nested_without_end_is_an_error_of_ours(tmp_path: Path, s
         read_lock(path, tmp_path, Wanted(), "3.12", store, offline=True)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (with_marker("x = " + "9" * 5000, ""), r"pylock\.toml is no lock: Exceeds the limit"),
+        (with_marker("", 'marker = "python_v(\'"'), r"pylock\.toml is no lock: Expected a marker variable[^\n]*"),
+        (
+            with_marker("", "").partition("wheels")[0]
+            + f'archive = {{url = "https://e.f/x-1-py-3-none-any.whl", hashes = {{sha256 = "{ZEROS}"}}}}',
+            "x: Invalid build number: py in 'x-1-py-3-none-any'",
+        ),
+    ],
+    ids=["a number that is too long for Python", "a marker that is none", "a name that is no wheel's"],
+)
+def test_a_lock_that_is_damaged_is_told_in_a_line(text: str, message: str, tmp_path: Path, store: BlobStore) -> None:
+    path = tmp_path / "pylock.toml"
+    path.write_text(text)
+    with pytest.raises(LockError, match=f"^{message}.*$"):
+        select(
+            read_lock(path, tmp_path, Wanted(), "3.12", store, offline=True), target(), NormalizedName("my-app"), (), ()
+        )
+
+
 def test_a_lock_above_that_is_of_no_workspace_is_not_looked_into(tmp_path: Path) -> None:
     root = tmp_path / "project"
     root.mkdir()

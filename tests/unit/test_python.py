@@ -70,6 +70,12 @@ def test_a_patch_level_that_nothing_tells_is_not_made_up(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not sysconfig.get_config_var("LDLIBRARY"), reason="needs to know the library of this Python")
+@pytest.mark.parametrize("patch", ["9" * 5000, "1rc" + "9" * 5000])
+def test_a_patch_level_that_no_python_has_is_none(patch: str, tmp_path: Path) -> None:
+    members = only(elf(GLIBC_LOADER) + b"\0" + f"3.13.{patch}".encode() + b" (")
+    assert find(tmp_path, members, {"PYTHON_VERSION": f"3.13.{patch}"}, libc=GLIBC).version == "3.13"
+
+
 def test_the_patch_level_of_the_running_python_is_found(tmp_path: Path) -> None:
     release = f"{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
     library = Path(str(sysconfig.get_config_var("LIBDIR"))) / str(sysconfig.get_config_var("INSTSONAME"))
@@ -146,6 +152,25 @@ def only(binary: bytes, name: str = "python3.13") -> list[Member]:
             {},
             None,
             f"/usr/bin/pypy3.10 does not tell by its name which CPython it is: {ADVICE}",
+        ),
+        # There would be wheels' tags for each minor version up to it.
+        (
+            only(elf(GLIBC_LOADER), "python3.999999999"),
+            {},
+            None,
+            f"/usr/bin/python3.999999999 does not tell by its name which CPython it is: {ADVICE}",
+        ),
+        (
+            [*only(elf(GLIBC_LOADER)), file("lib/libc.so.6", glibc("2.999999999"))],
+            {},
+            None,
+            f"no C library was found for /usr/bin/python3.13 ({GLIBC_LOADER}): {LIBC_ADVICE}",
+        ),
+        (
+            [*only(elf(MUSL_LOADER)), file(MUSL_LOADER[1:], musl("1.999999999.1"))],
+            {},
+            None,
+            f"no C library was found for /usr/bin/python3.13 ({MUSL_LOADER}): {LIBC_ADVICE}",
         ),
         (
             only(elf(None)),

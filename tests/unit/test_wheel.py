@@ -309,3 +309,12 @@ def test_only_a_wheel_that_runs_is_taken(
         with pytest.raises(WheelError) as error:
             check_runs(wheel, TAGS, version, "TARGET")
     assert str(error.value).startswith(f"demo-1.0-{tag}.whl {problem}")
+
+
+def test_a_version_that_is_too_long_for_python_is_told_in_a_line(tmp_path: Path) -> None:
+    path = write_wheel(tmp_path)
+    with (
+        pytest.raises(WheelError, match=r"^demo-9{95}: Exceeds the limit"),
+        open_wheel(path, f"demo-{'9' * 5000}-py3-none-any.whl"),
+    ):
+        pass
