@@ -32,13 +32,21 @@ _MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError, D
 
 
 def cache_folder() -> Path:
-    """Return the folder for the store: `$HATCH_OCI_CACHE_DIR`, else one in the user's cache folder."""
+    """Return the folder for the store: `$HATCH_OCI_CACHE_DIR`, else one in the user's cache folder.
+
+    An `OutputError` for a user who has neither.
+    """
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
     # Not above: it is slow to import.
     from platformdirs import user_cache_path
 
-    return user_cache_path("hatch-oci", appauthor=False)
+    # For whom has no home, it raises this, or (older ones) names a folder below the current one.
+    with suppress(RuntimeError):
+        if (folder := user_cache_path("hatch-oci", appauthor=False)).is_absolute():
+            return folder
+    message = f"there is no home folder to keep a cache in: set {CACHE_VARIABLE} to a folder"
+    raise OutputError(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from tests.unit.building import SCRIPT, WHEEL
 from tests.unit.locked import ONE, locked_project
 from tests.unit.projects import builder_of
 
-NAME = "my_app-1.2.3+local.1"
+LAYOUT = "my_app-1.2.3+local.1.oci"
 COPY = 'copy = [{ from = "static/1", to = "/srv/1" }, { from = "static/2", to = "/srv/2" }]'
-BUILD = ("hatchling", "build", "-t", "oci")
+BUILD = ("hatchling", "build", "-t", "oci:layout,oci-archive")
 
 
 def write_project(root: Path, base: str = ONE) -> Path:
@@ -30,23 +30,29 @@ def write_project(root: Path, base: str = ONE) -> Path:
     return root
 
 
-def set_content(project: Path, number: int) -> None:
-    """Change what is copied, and the package; the same number is the same content."""
+def set_content(project: Path, number: int, size: int = 200_000) -> None:
+    """Change what is copied, and the package; the same number and size is the same content."""
     # Noise stays as large as it is: its writing takes a while.
     noise = random.Random(number)
-    for folder in (1, 2):
-        (project / "static" / str(folder) / "noise").write_bytes(noise.randbytes(folder * 200_000))
+    for folder in (project / "static" / "1", project / "static" / "2", project / "src" / "my_app"):
+        (folder / "noise").write_bytes(noise.randbytes(size))
     (project / "src" / "my_app" / "__init__.py").write_text(f"def main(): return {number}\n")
 
 
 def environment_of(home: Path) -> dict[str, str]:
-    """Return an environment with a home, a cache and temporary files of its own, and no network."""
-    return without_proxies(environment(home))
+    """Return an environment with a home, a cache and temporary files of its own, in which only errors are told."""
+    return without_proxies(environment(home, HATCH_QUIET="1"))
 
 
 def layout_of(project: Path) -> Path:
     """Return where the build puts the image."""
-    return project / "dist" / f"{NAME}.oci"
+    return project / "dist" / LAYOUT
+
+
+def results(dist: Path) -> tuple[str | None, bytes]:
+    """Return what lies in a build directory after a look at every byte of it: the layout's digest, and the archive."""
+    archive = dist / f"{LAYOUT}.tar"
+    return digest_of(dist / LAYOUT), archive.read_bytes() if archive.exists() else b""
 
 
 def digest_of(layout: Path) -> str | None:
@@ -68,11 +74,9 @@ def digest_of(layout: Path) -> str | None:
     return str(top["digest"])
 
 
-def temporaries(folder: Path) -> list[Path]:
-    """Return what builds have under way in a folder of outputs, or in a cache."""
-    incoming = folder / "v1" / "incoming"
-    found = incoming.iterdir() if incoming.is_dir() else folder.glob(".*") if folder.is_dir() else ()
-    return sorted(found)
+def temporaries(cache: Path, dist: Path) -> list[Path]:
+    """Return what builds have under way in a cache and in a build directory."""
+    return [*(cache / "v1" / "incoming").glob("*"), *dist.glob(".*")]
 
 
 def _descriptors(layout: Path, top: dict[str, Any]) -> Iterator[dict[str, Any]]:

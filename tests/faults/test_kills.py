@@ -21,13 +21,12 @@ from tests.e2e.pushes import pull
 from tests.e2e.registries import OPENER, serve
 from tests.e2e.requirements import require
 from tests.faults import forks
-from tests.faults.sample import digest_of, environment_of, layout_of, set_content, temporaries, write_project
+from tests.faults.sample import BUILD, LAYOUT, environment_of, results, set_content, temporaries, write_project
 from tests.unit.bases import AMD64, layer
 from tests.unit.layouts import write_layout
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGKILL")
 
-BUILD = ("hatchling", "build", "-t", "oci:layout,oci-archive")
 TAG = "1.0"
 
 
@@ -45,18 +44,22 @@ class Builds:
     def cache(self) -> Path:
         return Path(self.env["HATCH_OCI_CACHE_DIR"])
 
+    @property
+    def dist(self) -> Path:
+        return self.project / "dist"
+
     def learn(self) -> None:
         """Build both contents, each with an empty cache."""
         for number in (0, 1):
             self.empty()
             self.succeed(number)
-            self.known[number] = self.results()
+            self.known[number] = results(self.dist)
 
     def empty(self) -> None:
         """Take all results and all that is cached away, but not what is under way."""
         for path in (self.cache / "v1" / "blobs", self.cache / "v1" / "facts"):
             shutil.rmtree(path, ignore_errors=True)
-        for path in (self.project / "dist").glob("[!.]*"):
+        for path in self.dist.glob("[!.]*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def succeed(self, number: int) -> None:
@@ -65,17 +68,12 @@ class Builds:
         assert done.code == 0, done.said
         self.longest = max(self.longest, done.seconds)
 
-    def results(self) -> tuple[str | None, bytes]:
-        """Return what lies there now, the record left aside."""
-        archive = layout_of(self.project).with_suffix(".oci.tar")
-        return digest_of(layout_of(self.project)), archive.read_bytes() if archive.exists() else b""
-
     def kill(self, number: int, first: Callable[[], None] = forks.nothing, after: float = 60.0) -> bool:
         """Begin a build, and kill it after so many seconds, unless `first` does; tell whether it ended before.
 
         Whatever the moment, old and new results are whole, and the next build makes those that it should.
         """
-        before = self.results()
+        before = results(self.dist)
         set_content(self.project, number)
         log = self.cache.with_name("said")
         with forks.started(*BUILD, folder=self.project, env=self.env, log=log, first=first) as process:
@@ -83,19 +81,18 @@ class Builds:
             process.kill()
             process.join()
         assert process.exitcode in (0, -signal.SIGKILL), log.read_text()
-        for now, old, new in zip(self.results(), before, self.known[number], strict=True):
+        for now, old, new in zip(results(self.dist), before, self.known[number], strict=True):
             assert now in (old, new)
-        record = layout_of(self.project).with_suffix(".oci.json")
+        record = self.dist / f"{LAYOUT}.json"
         if record.exists():
             assert json.loads(record.read_bytes())["digest"] in {digest for digest, _ in self.known.values()}
         self.succeed(number)
-        assert self.results() == self.known[number]
+        assert results(self.dist) == self.known[number]
         self.killed += process.exitcode == -signal.SIGKILL
         return process.exitcode == 0
 
     def under_way(self) -> list[Path]:
-        """Return the temporaries in the cache and beside the results."""
-        return [*temporaries(self.cache), *temporaries(self.project / "dist")]
+        return temporaries(self.cache, self.dist)
 
     def check_swept(self) -> None:
         """See that what the killed ones left under way goes, once it is old enough to be nobody's."""

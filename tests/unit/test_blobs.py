@@ -297,6 +297,15 @@ def test_the_cache_is_else_in_the_users_cache_folder(
     assert cache_folder() == tmp_path / "hatch-oci"
 
 
+def test_without_a_home_the_variable_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As older versions of platformdirs have it; test_machine tries the one that is installed."""
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_args, **_options: Path("~/.cache/hatch-oci"))
+    with pytest.raises(OutputError) as caught:
+        cache_folder()
+    assert str(caught.value) == "there is no home folder to keep a cache in: set HATCH_OCI_CACHE_DIR to a folder"
+
+
 def test_a_blob_that_looks_as_it_did_is_not_hashed_again(store: BlobStore) -> None:
     path = store.put([DATA], SHA256, 12).path
     seen = path.stat()
