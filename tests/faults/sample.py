@@ -15,6 +15,8 @@ from tests.unit.building import SCRIPT, WHEEL
 from tests.unit.locked import ONE, locked_project
 from tests.unit.projects import builder_of
 
+Results = tuple[str | None, bytes]
+
 LAYOUT = "my_app-1.2.3+local.1.oci"
 COPY = 'copy = [{ from = "static/1", to = "/srv/1" }, { from = "static/2", to = "/srv/2" }]'
 BUILD = ("hatchling", "build", "-t", "oci:layout,oci-archive")
@@ -49,7 +51,7 @@ def layout_of(project: Path) -> Path:
     return project / "dist" / LAYOUT
 
 
-def results(dist: Path) -> tuple[str | None, bytes]:
+def results(dist: Path) -> Results:
     """Return what lies in a build directory after a look at every byte of it: the layout's digest, and the archive."""
     archive = dist / f"{LAYOUT}.tar"
     return digest_of(dist / LAYOUT), archive.read_bytes() if archive.exists() else b""
@@ -72,6 +74,12 @@ def digest_of(layout: Path) -> str | None:
         content = _blob(layout, digest)
         assert (len(content), f"sha256:{hashlib.sha256(content).hexdigest()}") == (size, digest)
     return str(top["digest"])
+
+
+def check_old_or_new(dist: Path, old: Results, new: Results) -> None:
+    """See that each result in a build directory is whole, and one of these."""
+    for now, before, after in zip(results(dist), old, new, strict=True):
+        assert now in (before, after)
 
 
 def temporaries(cache: Path, dist: Path) -> list[Path]:

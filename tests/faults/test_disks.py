@@ -16,6 +16,8 @@ from tests.faults.mounts import read_only, resize, small_disk
 from tests.faults.sample import (
     BUILD,
     LAYOUT,
+    Results,
+    check_old_or_new,
     digest_of,
     environment_of,
     results,
@@ -26,8 +28,6 @@ from tests.faults.sample import (
 from tests.faults.trial import Trial
 
 PAGE = 4096
-Results = tuple[str | None, bytes]
-
 AMPLE = {"size": 64 << 20, "nr_inodes": 10_000}
 NOISE = 20_000
 COMMAND = (sys.executable, "-m", *BUILD)
@@ -72,11 +72,6 @@ def old_and_new(project: Path, env: dict[str, str], dist: Path) -> tuple[Results
     build(project, env, dist)
     set_content(project, 1, NOISE)
     return results(dist), results(project / "new")
-
-
-def check_old_or_new(dist: Path, old: Results, new: Results) -> None:
-    for now, before, after in zip(results(dist), old, new, strict=True):
-        assert now in (before, after)
 
 
 def options(what: str, step: int, used: int = 0) -> dict[str, int]:
