@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -62,6 +62,15 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         """Return the class of the target's configuration."""
         return OCIConfig
 
+    def build(self, **options: Any) -> Generator[str, None, None]:
+        """Build as Hatch has it: here errors end, also those of a build directory that cannot be made or cleaned."""
+        try:
+            yield from super().build(**options)
+        except OCIError as error:
+            self._give_up(str(error))
+        except OSError as error:
+            self._give_up(f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error))
+
     def get_version_api(self) -> dict[str, Callable[..., str]]:
         """Return what builds the image, by the forms in which it is written."""
         return {name: partial(self._build_form, form) for name, form in FORMS.items()}
@@ -86,21 +95,16 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         """Build the image and write it, in `form` and with its record, to `directory`; return its path."""
         place = self._place(directory)
         target = place.of(form.suffix)
-        try:
-            put_back(place.of(LAYOUT))
-            settings = self.config.settings
-            form.check(settings.platforms, sparse=settings.sparse)
-            counts = Counts()
-            image, record = self._build(place, counts)
-            with counts.step("output"):
-                counts.add("linked", form.write(target, form.files(image)))
-            write_record(place.of(RECORD), record, counts)
-            self.app.display_info(f"Image {settings.repository}:{settings.tags[0]} {record.top.digest}")
-            _tell_of_work(counts, self._reporter())
-        except OCIError as error:
-            self._give_up(str(error))
-        except OSError as error:
-            self._give_up(f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error))
+        put_back(place.of(LAYOUT))
+        settings = self.config.settings
+        form.check(settings.platforms, sparse=settings.sparse)
+        counts = Counts()
+        image, record = self._build(place, counts)
+        with counts.step("output"):
+            counts.add("linked", form.write(target, form.files(image)))
+        write_record(place.of(RECORD), record, counts)
+        self.app.display_info(f"Image {settings.repository}:{settings.tags[0]} {record.top.digest}")
+        _tell_of_work(counts, self._reporter())
         return str(target)
 
     def _build(self, place: Place, counts: Counts) -> tuple[Image, Record]:

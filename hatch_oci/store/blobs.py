@@ -1,7 +1,7 @@
 """The content-addressed store of blobs in the user's cache folder.
 
 v1/blobs/ALGORITHM/HEX    manifests, configs and layers, read-only
-v1/facts/KIND/KEY.json    what was found out about content, at some cost
+v1/facts/KIND/KEY         what was found out about content, at some cost: JSON, below a line with its SHA-256
 v1/incoming/              temporaries; a blob is renamed out of here when it is whole and checked
 """
 
@@ -32,13 +32,21 @@ _MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError, D
 
 
 def cache_folder() -> Path:
-    """Return the folder for the store: `$HATCH_OCI_CACHE_DIR`, else one in the user's cache folder."""
+    """Return the folder for the store: `$HATCH_OCI_CACHE_DIR`, else one in the user's cache folder.
+
+    An `OutputError` for a user who has neither.
+    """
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
     # Not above: it is slow to import.
     from platformdirs import user_cache_path
 
-    return user_cache_path("hatch-oci", appauthor=False)
+    # For whom has no home, it raises this, or (older ones) names a folder below the current one.
+    with suppress(RuntimeError):
+        if (folder := user_cache_path("hatch-oci", appauthor=False)).is_absolute():
+            return folder
+    message = f"there is no home folder to keep a cache in: set {CACHE_VARIABLE} to a folder"
+    raise OutputError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,22 +178,24 @@ class BlobStore:
     def recall(self, kind: str, key: str, read: Callable[[Any], Any] = lambda value: value) -> Any:
         """Return what `read` makes of the JSON value that was remembered under `key`.
 
-        None where there is none, or where it is damaged: of another form than `read` takes.
+        None where there is none, or where it is damaged, or of another form than `read` takes.
         """
         try:
-            return read(json.loads(self._fact(kind, key).read_bytes()))
+            seal, _, raw = self._fact(kind, key).read_bytes().partition(b"\n")
+            return read(json.loads(raw)) if seal == _seal(raw) else None
         except (FileNotFoundError, *_MISSHAPEN):
             return None
 
     def remember(self, kind: str, key: str, value: Any) -> None:
         """Keep a JSON value under `key`, which is safe as a file name; what was there is replaced."""
+        # In ASCII, which holds also the names of files that are not UTF-8.
+        raw = json.dumps(value).encode("ascii")
         with self._temporary() as file:
-            # In ASCII, which holds also the names of files that are not UTF-8.
-            self._write(file, json.dumps(value).encode("ascii"))
+            self._write(file, b"%s\n%s" % (_seal(raw), raw))
             self._rename(file, self._fact(kind, key), durable=False)
 
     def _fact(self, kind: str, key: str) -> Path:
-        return self.folder / "facts" / kind / f"{key}.json"
+        return self.folder / "facts" / kind / key
 
     def _keep(self, file: BinaryIO, digest: Digest, size: int) -> StoredBlob:
         self.counts.add("hashed", size)
@@ -226,6 +236,11 @@ class BlobStore:
                 f"make room, or set {CACHE_VARIABLE} to another folder"
             )
             raise OutputError(message) from error
+
+
+def _seal(raw: bytes) -> bytes:
+    """Return what tells these bytes from damaged ones, in which a name may be another and all else look right."""
+    return hashlib.sha256(raw).hexdigest().encode("ascii")
 
 
 def _boot() -> str | None:

@@ -19,6 +19,7 @@ from hatch_oci.image import media_types
 from hatch_oci.report import QUIET
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import AMD64, ARM64, index_of, layer, resolve_with, small_image
+from tests.unit.facts import write_fact
 from tests.unit.filesystems import PACKERS, Member, file, link, tar_of
 from tests.unit.projects import builder_of
 from tests.unit.test_source import layout
@@ -214,8 +215,7 @@ def test_layers_are_hashed_once_and_again_when_the_archive_changes(tmp_path: Pat
     docker_archive(tmp_path, saved(small_image("etc/two"), None))
     assert resolve_with("docker-archive:base.tar", store, tmp_path).layers != first.layers
     for path in facts.iterdir():
-        path.chmod(0o644)
-        path.write_text('"nonsense"')
+        write_fact(path, b'"nonsense"')
     assert resolve_with("docker-archive:base.tar", store, tmp_path).layers != first.layers
 
 

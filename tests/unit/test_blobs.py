@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import subprocess
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from hatch_oci.errors import ContentError, OutputError
 from hatch_oci.image.digest import Digest
 from hatch_oci.store.blobs import CACHE_VARIABLE, BlobStore, StoredBlob, cache_folder
+from tests.unit.facts import read_fact, write_fact
 
 DATA = b"some content"
 SHA256 = Digest.of(DATA)
@@ -31,7 +31,7 @@ def files(store: BlobStore) -> set[str]:
     return {name for name in found if not name.startswith("facts/hashed/")}
 
 
-def spoil(path: Path, data: bytes) -> None:
+def spoil(path: Path, data: bytes | bytearray) -> None:
     path.chmod(0o644)
     path.write_bytes(data)
 
@@ -120,7 +120,7 @@ def test_a_blob_is_kept_only_as_it_was_promised(
 def test_blobs_and_facts_are_read_only(store: BlobStore) -> None:
     blob = store.add(DATA)
     store.remember("kind", "key", 1)
-    for path in (blob.path, store.folder / "facts" / "kind" / "key.json"):
+    for path in (blob.path, store.folder / "facts" / "kind" / "key"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o444
 
 
@@ -217,8 +217,25 @@ def test_a_fact_is_remembered(tmp_path: Path, value: Any) -> None:
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"a"'])
 def test_a_damaged_fact_is_forgotten(store: BlobStore, damage: bytes) -> None:
     store.remember("kind", "key", {"a": 1})
-    spoil(store.folder / "facts" / "kind" / "key.json", damage)
+    path = store.folder / "facts" / "kind" / "key"
+    write_fact(path, damage)
     assert store.recall("kind", "key") is None
+    spoil(path, damage)
+    assert store.recall("kind", "key") is None
+
+
+def test_a_fact_of_which_any_bit_flipped_is_forgotten(store: BlobStore) -> None:
+    """JSON itself would not tell: most of what it holds are names."""
+    store.remember("kind", "key", {"usr": "lib"})
+    path = store.folder / "facts" / "kind" / "key"
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        spoil(path, damaged)
+        assert store.recall("kind", "key") is None
+    spoil(path, whole)
+    assert store.recall("kind", "key") == {"usr": "lib"}
 
 
 @pytest.mark.parametrize("value", [None, 5, "text", [], ["a"], {}, {"a": "text"}, {"a": None}])
@@ -297,6 +314,15 @@ def test_the_cache_is_else_in_the_users_cache_folder(
     assert cache_folder() == tmp_path / "hatch-oci"
 
 
+def test_without_a_home_the_variable_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As older versions of platformdirs have it; test_machine tries the one that is installed."""
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_args, **_options: Path("~/.cache/hatch-oci"))
+    with pytest.raises(OutputError) as caught:
+        cache_folder()
+    assert str(caught.value) == "there is no home folder to keep a cache in: set HATCH_OCI_CACHE_DIR to a folder"
+
+
 def test_a_blob_that_looks_as_it_did_is_not_hashed_again(store: BlobStore) -> None:
     path = store.put([DATA], SHA256, 12).path
     seen = path.stat()
@@ -316,8 +342,8 @@ def test_a_blob_is_hashed_again_after_the_machine_was_started_anew(store: BlobSt
     spoil(path, bytes(len(DATA)))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert store.find(SHA256) is not None
-    fact = store.folder / "facts" / "hashed" / f"{SHA256.hex}.json"
-    *look, boot = json.loads(fact.read_bytes())
+    fact = store.folder / "facts" / "hashed" / SHA256.hex
+    *look, boot = read_fact(fact)
     assert boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     store.remember("hashed", SHA256.hex, [*look, "another boot"])
     assert store.find(SHA256) is None

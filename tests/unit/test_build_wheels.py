@@ -17,6 +17,7 @@ from hatch_oci.lock.build import add_file, build_sdist, build_wheel
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 from tests.unit.backends import project_files, write_project
 from tests.unit.dependencies import snapshot
+from tests.unit.facts import write_fact
 
 BROKEN = "raise RuntimeError('this backend is broken')\n"
 
@@ -70,8 +71,7 @@ def test_a_memory_of_a_build_that_is_damaged_is_none(memory: bytes, tmp_path: Pa
     first = build(path, store)
     (fact,) = (store.folder / "facts" / "built").iterdir()
     good = fact.read_bytes()
-    fact.chmod(0o644)
-    fact.write_bytes(memory)
+    write_fact(fact, memory)
     assert build(path, store) == first
     assert fact.read_bytes() == good
 

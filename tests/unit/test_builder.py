@@ -262,6 +262,12 @@ def test_an_output_that_cannot_be_written_is_one_line(project: Path, capsys: pyt
     assert fails(builder, capsys)[-1] == f"cannot write {record}: Is a directory"
 
 
+def test_a_build_directory_that_cannot_be_made_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "dist").write_text("")
+    builder = builder_of(project, 'base-image = "scratch"\nwheel = false')
+    assert fails(builder, capsys) == [f"cannot use {project / 'dist'}: File exists"]
+
+
 def test_what_adds_nothing_to_a_base_does_not_look_into_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = b"no tar at all"
     small = image([Layer(data, digest(data), "base")], SETTINGS, AMD64)

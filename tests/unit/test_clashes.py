@@ -14,6 +14,7 @@ from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.lock.dependencies import Dependency, check_clashes
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.dependencies import Files, dependency, package_wheel, snapshot
+from tests.unit.facts import read_fact, write_fact
 from tests.unit.wheels import SITE, VENV
 
 SHARED = {"space/__init__.py": b"# shared\n"}
@@ -180,10 +181,9 @@ def test_a_damaged_memory_is_no_answer(memory: bytes, shelf: Shelf) -> None:
     one, two = shelf("one", SHARED), shelf("two", SHARED)
     shelf.check(one, two)
     (fact,) = (shelf.store.folder / "facts" / "clashes").iterdir()
-    fact.chmod(0o644)
-    fact.write_bytes(memory)
+    write_fact(fact, memory)
     shelf.check(one, two)
-    assert fact.read_bytes() == b"false"
+    assert read_fact(fact) is False
 
 
 def test_a_wheel_that_is_damaged_is_named(shelf: Shelf) -> None:

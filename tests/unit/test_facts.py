@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from hatch_oci.lock.closure import check_closure
 from hatch_oci.lock.facts import WheelFacts, facts_of, read_facts
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.dependencies import package_wheel
+from tests.unit.facts import read_fact, write_fact
 from tests.unit.locks import target
 from tests.unit.wheels import write_wheel
 
@@ -98,11 +98,10 @@ def test_facts_that_are_damaged_are_read_anew(memory: bytes, tmp_path: Path, sto
     blob = add_file(path, store)
     first = facts_of(blob.path, path.name, blob.digest, store)
     (fact,) = (store.folder / "facts" / "wheels").iterdir()
-    good = json.loads(fact.read_bytes())
-    fact.chmod(0o644)
-    fact.write_bytes(memory)
+    good = read_fact(fact)
+    write_fact(fact, memory)
     assert facts_of(blob.path, path.name, blob.digest, store) == first
-    assert json.loads(fact.read_bytes()) == good
+    assert read_fact(fact) == good
 
 
 def test_a_requirement_that_cannot_be_read_names_the_wheel(tmp_path: Path, store: BlobStore) -> None:

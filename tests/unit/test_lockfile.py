@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from hatch_oci.lock.lockfile import Lock, read_lock
 from hatch_oci.lock.needs import Wanted
 from hatch_oci.lock.uv import run_uv
 from hatch_oci.store.blobs import BlobStore
+from tests.unit.facts import write_fact
 from tests.unit.wheels import write_wheel
 
 PROJECT = """\
@@ -219,6 +219,5 @@ def test_a_remembered_lock_of_another_shape_is_read_anew(project: Path, store: B
     path = locked(project)
     first = read(path, project, store)
     (remembered,) = (store.folder / "facts/locks").iterdir()
-    remembered.chmod(0o644)
-    remembered.write_text(json.dumps({"not": "a text"}))
+    write_fact(remembered, b'{"not": "a text"}')
     assert read(path, project, store) == first

@@ -25,6 +25,7 @@ from hatch_oci.registry.remote import Remote
 from hatch_oci.report import QUIET
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 from tests.unit.bases import QUICK, served, small_image
+from tests.unit.facts import read_fact, write_fact
 from tests.unit.filesystems import (
     GLIBC_LOADER,
     Member,
@@ -196,12 +197,11 @@ def test_a_layer_that_lies_is_refused_though_an_honest_one_was_seen(store: BlobS
 )
 def test_a_memory_that_is_damaged_is_made_anew(damaged: bytes, store: BlobStore) -> None:
     first = look(store, [debian()])
-    (fact,) = store.folder.glob("facts/contents/*.json")
-    assert json.loads(fact.read_text())
-    fact.chmod(0o644)
-    fact.write_bytes(damaged)
+    (fact,) = store.folder.glob("facts/contents/*")
+    assert read_fact(fact)
+    write_fact(fact, damaged)
     assert look(store, [debian()]) == first
-    assert json.loads(fact.read_text())
+    assert read_fact(fact)
 
 
 def test_a_layer_is_read_while_another_still_comes(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from hatch_oci.lock.needs import Wanted
 from hatch_oci.store.blobs import BlobStore
+from tests.unit.facts import read_fact, write_fact
 from tests.unit.locks import target
 from tests.unit.test_provide import EXTRAS, Workshop, keys
 
@@ -64,8 +65,7 @@ def test_other_choices_and_another_target_are_too(shop: Workshop) -> None:
 @pytest.mark.parametrize("text", ["", "[", "{}", "[{}]", '[{"facts": {}}]', "null", '"x"'])
 def test_damaged_memory_is_none(text: str, shop: Workshop) -> None:
     (path,) = facts(shop, "provided").iterdir()
-    path.unlink()
-    path.write_text(text)
+    write_fact(path, text.encode())
     assert keys(shop.provide("web")) == ["web", "h11"]
     assert worked_out(shop)
 
@@ -75,10 +75,9 @@ def test_damaged_memory_is_none(text: str, shop: Workshop) -> None:
 )
 def test_a_damaged_part_of_it_too(field: str, value: object, shop: Workshop) -> None:
     (path,) = facts(shop, "provided").iterdir()
-    document = json.loads(path.read_text())
+    document = read_fact(path)
     document[0][field] = value
-    path.unlink()
-    path.write_text(json.dumps(document))
+    write_fact(path, json.dumps(document).encode())
     assert keys(shop.provide("web")) == ["web", "h11"]
     assert worked_out(shop)
 

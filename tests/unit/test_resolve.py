@@ -19,6 +19,7 @@ from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import ARM64, QUICK, index_of, resolve_with, served, small_image
+from tests.unit.facts import write_fact
 
 SILENT = Reporter(info=lambda _line: None, warn=lambda _line: None)
 
@@ -255,6 +256,5 @@ def test_the_first_failure_ends_the_other_downloads(registry: Registry, small: I
 def test_a_tag_whose_memory_is_damaged_is_asked_for_again(registry: Registry, store: BlobStore, damaged: str) -> None:
     first = resolve_with(f"{registry.address}/app:1", store)
     (fact,) = (store.folder / "facts" / "tags").iterdir()
-    fact.chmod(0o644)
-    fact.write_text(damaged)
+    write_fact(fact, damaged.encode())
     assert resolve_with(f"{registry.address}/app:1", store).digest == first.digest

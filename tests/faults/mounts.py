@@ -1,0 +1,49 @@
+"""File systems that a test mounts, which takes root's rights; without them it skips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.requirements import missing, require, require_root
+from tests.e2e.shell import run
+
+
+@contextmanager
+def small_disk(folder: Path, **options: int) -> Iterator[None]:
+    """Mount an empty file system of its own at `folder`; `options` are those of tmpfs, such as its `size` in bytes."""
+    _mount("-t", "tmpfs", "-o", _written(options), "tmpfs", folder)
+    try:
+        yield
+    finally:
+        run("umount", folder)
+
+
+def resize(folder: Path, **options: int) -> None:
+    """Change the options of a small disk, whatever is on it."""
+    run("mount", "-o", f"remount,{_written(options)}", folder)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Let nobody write to a folder, not even root."""
+    _mount("--bind", folder, folder)
+    try:
+        run("mount", "-o", "remount,bind,ro", folder)
+        yield
+    finally:
+        run("umount", folder)
+
+
+def _mount(*words: str | Path) -> None:
+    require("mount", "umount")
+    require_root()
+    try:
+        run("mount", *words)
+    except AssertionError as error:
+        missing(f"the right to mount: {str(error).splitlines()[-1]}")
+
+
+def _written(options: dict[str, int]) -> str:
+    return ",".join(f"{key}={value}" for key, value in options.items())
