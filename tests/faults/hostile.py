@@ -38,6 +38,19 @@ SECRETS = (PASSWORD, PAIR)
 IMAGE = small_image()
 REPOSITORY = "app"
 MIB = 1024 * 1024
+_SPACES = b" " * 16 * 1024
+
+_PROJECT = """[build-system]
+requires = ["hatchling", "hatch-oci-image"]
+build-backend = "hatchling.build"
+
+[project]
+name = "app"
+version = "1.0"
+
+[tool.hatch.build.targets.oci]
+base-image = "{base}"
+"""
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,14 @@ class Victim:
         done = self.pull(reference)
         assert done.code == 0, done.said
         self.kept()
+
+    def build(self, base: str) -> Trial:
+        """Build a project on a base, with an empty cache."""
+        shutil.rmtree(self._cache, ignore_errors=True)
+        (self.folder / "app.py").write_text("")
+        (self.folder / "pyproject.toml").write_text(_PROJECT.format(base=base), "utf-8")
+        command = (sys.executable, "-m", "hatchling", "build", "-t", "oci")
+        return self.attempt(*command, folder=self.folder, env=self.env)
 
     def pull(self, reference: str) -> Trial:
         """Run `inspect`; in CI do the same in this process, for a user of little patience, which takes no time."""
@@ -164,27 +185,33 @@ def manifest_url(reference: str = "1") -> str:
 
 @dataclass
 class Flood:
-    """An answer that goes on, in chunks, until `most` bytes are sent or the client has gone away."""
+    """An answer that goes on until `most` bytes are sent or the client has gone away."""
 
     beginning: bytes = b""
+    length: int | None = None
+    """What it says of its length; it comes in chunks if it says nothing."""
+
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     most: int = 1024 * MIB
     sent: int = 0
 
     def __call__(self, request: Handler) -> None:
+        is_chunked = self.length is None
         request.close_connection = True
         request.send_response(self.status)
-        for name, value in {"Transfer-Encoding": "chunked", **self.headers}.items():
+        framing = {"Transfer-Encoding": "chunked"} if is_chunked else {"Content-Length": str(self.length)}
+        for name, value in {**framing, **self.headers}.items():
             request.send_header(name, value)
         request.end_headers()
-        piece = self.beginning or bytes(16 * 1024)
+        piece = self.beginning or _SPACES
         with suppress(ConnectionError):
             while self.sent < self.most:
-                request.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                piece = piece[: self.most - self.sent]
+                request.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" if is_chunked else piece)
                 self.sent += len(piece)
-                piece = b" " * 16 * 1024
-            request.wfile.write(b"0\r\n\r\n")
+                piece = _SPACES
+            request.wfile.write(b"0\r\n\r\n" if is_chunked else b"")
 
 
 def check_unknowing(requests: Iterable[Came], secrets: Iterable[str] = SECRETS) -> None:
