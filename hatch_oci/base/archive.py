@@ -36,8 +36,11 @@ _PIECE = 256 * 1024
 _BROKEN = (tarfile.TarError, zstd.ZstdError, _GZIP_ERROR, gzip.BadGzipFile, EOFError, ValueError)
 _MAX_RATIO = 200
 _MAX_SMALL = 256 * 1024 * 1024
-_MAX_READ = 64 * 1024 * 1024
-"""Bytes that are asked for at once: of files no more are, and no honest header is so long."""
+_MAX_READ = 1024 * 1024
+"""Bytes that are asked for at once: no honest header is so long."""
+
+_MAX_WINDOW = 25
+"""The power of two of the bytes that zstd may have to look back: more than what any builder of images writes."""
 
 
 @contextmanager
@@ -68,7 +71,8 @@ def _decompress(raw: BinaryIO) -> BinaryIO:
         # Reads all members of a gzip stream, unlike tarfile.
         return cast(BinaryIO, _GZIP(fileobj=raw, mode="rb"))
     if start == b"\x28\xb5\x2f\xfd":
-        return cast(BinaryIO, zstd.ZstdFile(raw, mode="rb"))
+        options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW}
+        return cast(BinaryIO, zstd.ZstdFile(raw, mode="rb", options=options))
     return raw
 
 
@@ -78,6 +82,15 @@ def members_of(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         # tarfile would remember each of them, which is most of what a large base takes in memory.
         tar.members.clear()  # type: ignore[attr-defined]  # not documented, but since ever
         yield info
+
+
+def read_member(tar: tarfile.TarFile, info: tarfile.TarInfo, most: int) -> bytes:
+    """Return the first `most` bytes of a regular file that `members_of` just yielded."""
+    data = bytearray()
+    if file := tar.extractfile(info):
+        while piece := file.read(min(most - len(data), _MAX_READ)):
+            data += piece
+    return bytes(data)
 
 
 class _Forwards:

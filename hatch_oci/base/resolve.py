@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from hatch_oci.base.open import open_source
 from hatch_oci.base.source import Source
@@ -18,10 +19,12 @@ from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, oci_layers, 
 from hatch_oci.image.platform import Platform, choose
 from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
-from hatch_oci.store.blobs import BlobStore, StoredBlob
+from hatch_oci.store.blobs import BlobStore, StoredBlob, checked
 
 _MAX_INDEX_DEPTH = 2
 _ATTESTATION = "vnd.docker.reference.type"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,32 +132,35 @@ def _offers(source: Source, index: Index, store: BlobStore) -> Iterator[tuple[Pl
 
 def _fetch_manifest(source: Source, descriptor: Descriptor, store: BlobStore) -> Manifest | Index:
     where = f"the manifest {descriptor.digest} of {source.name}"
-    raw = _small(descriptor, source.read_manifest, store, where, MAX_MANIFEST)
-    return read_manifest(raw, where, expected=descriptor)
+    read = partial(read_manifest, where=where, expected=descriptor)
+    return _small(descriptor, source.read_manifest, store, where, MAX_MANIFEST, read)
 
 
 def _read_config(source: Source, manifest: Manifest, store: BlobStore) -> ImageConfig:
     where = f"the config of {source.name}"
-    raw = _small(manifest.config, source.read_blob, store, where, MAX_CONFIG)
-    return read_config(raw, where)
+    return _small(manifest.config, source.read_blob, store, where, MAX_CONFIG, partial(read_config, where=where))
 
 
 def _small(
     descriptor: Descriptor,
-    read: Callable[[Descriptor], Iterator[bytes]],
+    fetch: Callable[[Descriptor], Iterator[bytes]],
     store: BlobStore,
     where: str,
     most: int,
-) -> bytes:
-    """Return a document's bytes, from the store or else from the base's source."""
+    read: Callable[[bytes], T],
+) -> T:
+    """Return a document as `read` has it, from the store or else from the base's source; what it refuses is not kept."""
     if descriptor.size > most:
         message = f"{where} has {descriptor.size} bytes; {most} are read at most"
         raise BaseError(message)
     try:
         raw = store.read(descriptor.digest, descriptor.size)
         if raw is not None:
-            return raw
-        return store.put(read(descriptor), descriptor.digest, descriptor.size).path.read_bytes()
+            return read(raw)
+        raw = b"".join(checked(fetch(descriptor), descriptor.digest, descriptor.size))
     except ContentError as error:
         message = f"{where}: {error}"
         raise ContentError(message) from error
+    document = read(raw)
+    store.put([raw], descriptor.digest, descriptor.size)
+    return document

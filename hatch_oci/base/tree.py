@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tarfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from hatch_oci import stopping
-from hatch_oci.base.archive import members_of, open_layer
+from hatch_oci.base.archive import members_of, open_layer, read_member
 from hatch_oci.errors import ContentError
 from hatch_oci.image.digest import Digest
 
@@ -17,6 +19,14 @@ _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _MAX_LINKS = 40
 _PARALLEL = 2
+_TURNS = threading.BoundedSemaphore(_PARALLEL)
+"""For whoever unpacks a layer, since each takes up to 32 MiB to be unpacked."""
+
+_LEAST_MEMBER = 16
+"""Bytes that a member takes at least in a compressed layer, in the mean of many that do not just look alike."""
+
+_FEW_MEMBERS = 10_000
+_MAX_MEMBERS = 1_000_000
 
 
 class Member(NamedTuple):
@@ -109,8 +119,8 @@ class Tree:
             with open_layer(self.layers[number], None) as tar:
                 for info in members_of(tar):
                     # The last member of a name is the one that counts, so no early end.
-                    if info.name in members and info.isreg() and (file := tar.extractfile(info)):
-                        data = file.read(most)
+                    if info.name in members and info.isreg():
+                        data = read_member(tar, info, most)
                         contents |= dict.fromkeys(members[info.name], data)
         return contents
 
@@ -133,8 +143,17 @@ def read_tree(layers: Sequence[Path], diff_ids: Sequence[Digest], listings: List
 
 def list_layer(path: Path, diff_id: Digest) -> list[Member]:
     """Return the members of a layer, which knows nothing of those below it; a `ContentError` as `read_tree`'s."""
-    with open_layer(path, diff_id) as tar:
-        return [Member(info.name, _kind(info), info.mode, info.linkname) for info in members_of(tar)]
+    most = min(_FEW_MEMBERS + path.stat().st_size // _LEAST_MEMBER, _MAX_MEMBERS)
+    with _TURNS, open_layer(path, diff_id) as tar:
+        members = [
+            Member(info.name, _kind(info), info.mode, info.linkname) for info in islice(members_of(tar), most + 1)
+        ]
+        if len(members) > most:
+            message = (
+                f"the layer {path.name} of the base has more than {most} files, which no honest one of its size has"
+            )
+            raise ContentError(message)
+        return members
 
 
 def _kind(info: tarfile.TarInfo) -> str:

@@ -140,25 +140,12 @@ class BlobStore:
         return blob.path.read_bytes() if blob else None
 
     def put(self, chunks: Iterable[bytes], digest: Digest, size: int | None) -> StoredBlob:
-        """Take in a blob; a `ContentError`, and nothing kept, unless it has this digest and, if it is known, this size."""
-        hasher = digest.hasher()
+        """Take in a blob; a `ContentError`, and nothing kept, unless it is what `checked` lets pass."""
         found = 0
         with self._temporary() as file:
-            for chunk in chunks:
+            for chunk in checked(chunks, digest, size):
                 found += len(chunk)
-                if found > (_MAX_UNKNOWN if size is None else size):
-                    message = (
-                        f"{digest} goes on after the {_MAX_UNKNOWN if size is None else size} bytes it should have"
-                    )
-                    raise ContentError(message)
-                hasher.update(chunk)
                 self._write(file, chunk)
-            if size is not None and found < size:
-                message = f"{digest} ended after {found} of {size} bytes"
-                raise ContentError(message)
-            if hasher.hexdigest() != digest.hex:
-                message = f"{digest} was asked for, but what came has the digest {hasher.hexdigest()}"
-                raise ContentError(message)
             return self._keep(file, digest, found)
 
     def add(self, data: bytes) -> StoredBlob:
@@ -241,6 +228,25 @@ class BlobStore:
 def _seal(raw: bytes) -> bytes:
     """Return what tells these bytes from damaged ones, in which a name may be another and all else look right."""
     return hashlib.sha256(raw).hexdigest().encode("ascii")
+
+
+def checked(chunks: Iterable[bytes], digest: Digest, size: int | None) -> Iterator[bytes]:
+    """Pass a blob on; a `ContentError`, at its end at the latest, unless it has this digest and, if it is known, this size."""
+    hasher = digest.hasher()
+    found, most = 0, _MAX_UNKNOWN if size is None else size
+    for chunk in chunks:
+        found += len(chunk)
+        if found > most:
+            message = f"{digest} goes on after the {most} bytes it should have"
+            raise ContentError(message)
+        hasher.update(chunk)
+        yield chunk
+    if size is not None and found < size:
+        message = f"{digest} ended after {found} of {size} bytes"
+        raise ContentError(message)
+    if hasher.hexdigest() != digest.hex:
+        message = f"{digest} was asked for, but what came has the digest {hasher.hexdigest()}"
+        raise ContentError(message)
 
 
 def _boot() -> str | None:

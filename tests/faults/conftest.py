@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from tests.e2e.projects import environment, without_proxies
+from tests.faults.hostile import IMAGE, Victim, publish
 from tests.faults.trial import Trial, run_trial
+from tests.unit.uploads import Uploads, serve_uploads
 
 
 class Try(Protocol):
@@ -34,3 +37,19 @@ def amount(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """Return a function that chooses from how often something is tried in CI, and how often by `hatch run faults`."""
     full = request.config.getoption("--full", default=False)
     return lambda quick, promised: promised if full else quick
+
+
+@pytest.fixture
+def victim(attempt: Try, amount: Callable[[int, int], int], tmp_path: Path) -> Victim:
+    """Return a user with a fresh home and an empty cache, who knows no proxy."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    return Victim(attempt, folder, without_proxies(environment(tmp_path / "home")), amount(0, 1) == 1)
+
+
+@pytest.fixture
+def registry() -> Iterator[Uploads]:
+    """Serve an image, as an honest registry does."""
+    with serve_uploads() as registry:
+        publish(registry, IMAGE.manifest)
+        yield registry

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,19 +161,32 @@ def test_a_bomb_is_not_unpacked(packer: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
-def test_a_header_is_not_read_whatever_its_length(kind: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mebibytes", [2, 200])
+def test_a_header_is_not_read_whatever_its_length(kind: bytes, mebibytes: int, tmp_path: Path) -> None:
     info = tarfile.TarInfo("name")
-    info.type, info.size = kind, 200 * 1024 * 1024
+    info.type, info.size = kind, mebibytes * 1024 * 1024
     pack = PACKERS["gzip"]
-    path = written(tmp_path, pack(info.tobuf()) + pack(bytes(1024 * 1024)) * 200 + pack(TAR))
+    path = written(tmp_path, pack(info.tobuf()) + pack(bytes(1024 * 1024)) * mebibytes + pack(TAR))
     tracemalloc.start()
     try:
         message = refusal(path, None)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert message == "the layer layer of the base cannot be unpacked: a header of 209715200 bytes"
-    assert peak < 64 * 1024 * 1024
+    assert message == f"the layer layer of the base cannot be unpacked: a header of {info.size} bytes"
+    assert peak < 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize(("window", "is_read"), [(25, True), (26, False)])
+def test_zstd_looks_back_no_further_than_honest_builders_do(window: int, is_read: bool, tmp_path: Path) -> None:
+    packer = zstandard.ZstdCompressor(
+        compression_params=zstandard.ZstdCompressionParameters.from_level(1, window_log=window)
+    ).compressobj()
+    path = written(tmp_path, packer.compress(TAR) + packer.flush())
+    if is_read:
+        assert len(names(path, Digest.of(TAR))) == len(MEMBERS)
+    else:
+        assert "requires too much memory" in refusal(path, None)
 
 
 def test_a_size_beyond_all_measure_is_refused_at_once(tmp_path: Path) -> None:
