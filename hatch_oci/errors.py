@@ -27,6 +27,10 @@ from __future__ import annotations
 class OCIError(Exception):
     """Anything that stops a build for a reason which its user can act on."""
 
+    def __str__(self) -> str:
+        # What strangers wrote is in it, and a terminal may do what it says.
+        return "".join(one if one.isprintable() or one == "\n" else "?" for one in super().__str__())
+
 
 class ConfigError(OCIError):
     """Mistakes in the target's table; one line each."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hatch_oci import stopping
-from hatch_oci.base.archive import members_of, open_layer
+from hatch_oci.base.archive import members_of, open_layer, read_member
 from hatch_oci.errors import ContentError
 from hatch_oci.image.digest import Digest
 
@@ -17,6 +17,14 @@ _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _MAX_LINKS = 40
 _PARALLEL = 2
+_LONGEST_PATH = 4096
+"""Bytes: Linux takes no longer one."""
+
+_MEMBER, _FOLDER = 128, 512
+"""What a member takes in memory, roughly, besides its names; and a folder that no member stands for."""
+
+_LEAST, _RATIO = 40 * 1024 * 1024, 8
+"""Bytes of memory that members may take in any base, and how many bytes of layers entitle to one more."""
 
 
 class Member(NamedTuple):
@@ -28,6 +36,28 @@ class Member(NamedTuple):
 
     mode: int
     link: str
+
+
+@dataclass(slots=True)
+class Allowance:
+    """The memory that the members of an image's layers may take: most is for honest images, whose layers hold files.
+
+    Without it, a megabyte of zipped headers would take a gigabyte here. Threads may share it.
+    """
+
+    left: int
+
+    @classmethod
+    def of(cls, size: int) -> Allowance:
+        """Return what is allowed to layers of `size` bytes."""
+        return cls(max(_LEAST, size // _RATIO))
+
+    def take(self, count: int) -> None:
+        """Use some of it; a `ContentError` where nothing is left."""
+        self.left -= count
+        if self.left < 0:
+            message = "the layers of the base have more members than any honest ones of their size"
+            raise ContentError(message)
 
 
 Listings = dict[tuple[Path, Digest], list[Member]]
@@ -60,6 +90,7 @@ class Tree:
 
     root: Entry
     layers: tuple[Path, ...]
+    allowance: Allowance
 
     def find(self, path: str) -> tuple[str, Entry] | None:
         """Return the real path of what `path` leads to, and the entry there; None where there is nothing."""
@@ -109,8 +140,8 @@ class Tree:
             with open_layer(self.layers[number], None) as tar:
                 for info in members_of(tar):
                     # The last member of a name is the one that counts, so no early end.
-                    if info.name in members and info.isreg() and (file := tar.extractfile(info)):
-                        data = file.read(most)
+                    if info.name in members and info.isreg():
+                        data = read_member(tar, info, most)
                         contents |= dict.fromkeys(members[info.name], data)
         return contents
 
@@ -120,21 +151,36 @@ def read_tree(layers: Sequence[Path], diff_ids: Sequence[Digest], listings: List
 
     Those in `listings` were read before.
     """
-    tree = Tree(Entry("folder"), tuple(layers))
     pairs = list(zip(layers, diff_ids, strict=True))
-    known = listings or {}
-    missing = [pair for pair in dict.fromkeys(pairs) if pair not in known]
-    read = stopping.work_on(missing, lambda pair: list_layer(*pair), _PARALLEL) if missing else []
-    members = known | dict(zip(missing, read, strict=True))
+    members = dict(listings or {})
+    allowance = Allowance.of(sum(path.stat().st_size for path in layers))
+    for known in members.values():
+        allowance.take(sum(map(_weight, known)))
+    missing = [pair for pair in dict.fromkeys(pairs) if pair not in members]
+    read = stopping.work_on(missing, lambda pair: list_layer(*pair, allowance), _PARALLEL) if missing else []
+    members |= zip(missing, read, strict=True)
+    tree = Tree(Entry("folder"), tuple(layers), allowance)
     for number, pair in enumerate(pairs):
         _apply(tree, number, members[pair])
     return tree
 
 
-def list_layer(path: Path, diff_id: Digest) -> list[Member]:
+def list_layer(path: Path, diff_id: Digest, allowance: Allowance) -> list[Member]:
     """Return the members of a layer, which knows nothing of those below it; a `ContentError` as `read_tree`'s."""
+    members = []
     with open_layer(path, diff_id) as tar:
-        return [Member(info.name, _kind(info), info.mode, info.linkname) for info in members_of(tar)]
+        for info in members_of(tar):
+            if max(len(info.name), len(info.linkname)) > _LONGEST_PATH:
+                message = f"a layer of the base has a path of more than {_LONGEST_PATH} characters"
+                raise ContentError(message)
+            member = Member(info.name, _kind(info), info.mode, info.linkname)
+            allowance.take(_weight(member))
+            members.append(member)
+    return members
+
+
+def _weight(member: Member) -> int:
+    return _MEMBER + len(member.name) + len(member.link)
 
 
 def _kind(info: tarfile.TarInfo) -> str:
@@ -187,12 +233,14 @@ def _folder(tree: Tree, parts: tuple[str, ...]) -> Entry:
     """Return the folder that a path leads to, through symlinks; what is missing is made, as unpacking would."""
     folder = tree.root
     for depth, name in enumerate(parts, 1):
-        found = tree.find("/".join(parts[:depth]))
-        if found is None or found[1].kind != "folder":
-            folder.children[name] = Entry("folder")
-            folder = folder.children[name]
-        else:
-            folder = found[1]
+        child = folder.children.get(name)
+        if child is not None and child.kind == "link":
+            found = tree.find("/".join(parts[:depth]))
+            child = found[1] if found else None
+        if child is None or child.kind != "folder":
+            tree.allowance.take(depth * _FOLDER)
+            child = folder.children[name] = Entry("folder")
+        folder = child
     return folder
 
 

@@ -116,7 +116,7 @@ def _exported(
 def _parse(text: str, name: str) -> Pylock:
     try:
         return Pylock.from_dict(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, PylockValidationError, RecursionError) as error:
+    except (ValueError, PylockValidationError, RecursionError) as error:
         message = f"{name} is no lock: {error}"
         raise LockError(message) from None
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import pytest
 
 from tests.faults.trial import Trial, run_trial
+from tests.faults.workshop import Workshop
 
 
 class Try(Protocol):
@@ -34,3 +35,9 @@ def amount(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """Return a function that chooses from how often something is tried in CI, and how often by `hatch run faults`."""
     full = request.config.getoption("--full", default=False)
     return lambda quick, promised: promised if full else quick
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, attempt: Try) -> Workshop:
+    """Return an empty project and a home."""
+    return Workshop.at(tmp_path, attempt)
