@@ -6,7 +6,7 @@ import gzip
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,10 +75,26 @@ class Workshop:
         command = (sys.executable, "-m", "hatch_oci", "inspect", *options, reference)
         return self.attempt(*command, folder=self.project, env=self.env, deadline=deadline)
 
+    def push(self, layout: str, repository: str, *options: str, deadline: float = 30) -> Trial:
+        """Push what lies in a layout."""
+        command = (sys.executable, "-m", "hatch_oci", "push", *options, "--to", repository, layout)
+        return self.attempt(*command, folder=self.project, env=self.env, deadline=deadline)
+
     def build(self, deadline: float = 30) -> Trial:
         """Build the project."""
         command = (sys.executable, "-m", "hatchling", "build", "-t", "oci")
         return self.attempt(*command, folder=self.project, env=self.env, deadline=deadline)
+
+    def refuse_build(self, *words: str, deadline: float = 30) -> None:
+        """See that a build is refused in a moment, and that nothing is made."""
+        done = self.build(deadline)
+        lines = done.said.splitlines(keepends=True)
+        # Hatch prints errors as they are; what was told before is no part of them.
+        error = "".join(line for line in lines if not line.startswith(("Fetching ", "Base ", "Layer ", "Warning: ")))
+        replace(done, said=error).check_refusal(*words)
+        left = [path.name for path in (self.project / "dist").glob("*")]
+        assert not left, left
+        assert not list(self.cache.glob("v1/incoming/*"))
 
     def write_project(self, table: str, more: str = "", needs: Sequence[str] = ()) -> None:
         """Write the project's file, with these lines in the target's table and below it."""
@@ -99,12 +115,6 @@ class Workshop:
                 path.write_bytes(content)
             else:
                 content(path)
-
-    def check_nothing_is_made(self) -> None:
-        """See that there is neither an image nor a record, and no temporary of a build."""
-        left = [path.name for path in (self.project / "dist").glob("*")]
-        assert not left, left
-        assert not list((self.cache / "v1" / "incoming").glob("*"))
 
 
 def in_pieces(*parts: tuple[bytes, int]) -> bytes:
