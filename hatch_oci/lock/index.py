@@ -7,6 +7,7 @@ import netrc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from hatch_oci.errors import LockError, NotFoundError, RegistryError
@@ -75,8 +76,11 @@ class _Index:
 def _find_user(url: str) -> tuple[str, str] | None:
     """Return user and password for an index from ~/.netrc, else from the keyring, if it is installed."""
     host = urlsplit(url).hostname or ""
-    with suppress(OSError, netrc.NetrcParseError, RuntimeError):
-        if found := netrc.netrc(os.environ.get("NETRC")).authenticators(host):
+    # ValueError: of one that is not UTF-8.
+    with suppress(OSError, ValueError, netrc.NetrcParseError, RuntimeError):
+        place = os.environ.get("NETRC")
+        # A pipe would be waited for.
+        if Path(place or "~/.netrc").expanduser().is_file() and (found := netrc.netrc(place).authenticators(host)):
             return found[0], found[2]
     try:
         import keyring

@@ -15,12 +15,14 @@ from packaging.pylock import Package, Pylock, PylockValidationError, is_valid_py
 from packaging.utils import canonicalize_name
 
 from hatch_oci.errors import LockError
+from hatch_oci.image.document import printable
 from hatch_oci.lock.find import HASH, hashes_of, inputs_of, name_of, read_text, workspace_lock
 from hatch_oci.lock.needs import Wanted
 from hatch_oci.lock.uv import run_uv, settings
 from hatch_oci.store.blobs import BlobStore
 
 _FORMAT = 2
+_LONGEST = 300
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*==\s*[^\s;\\]+")
 
 
@@ -117,7 +119,8 @@ def _parse(text: str, name: str) -> Pylock:
     try:
         return Pylock.from_dict(tomllib.loads(text))
     except (ValueError, PylockValidationError, RecursionError) as error:
-        message = f"{name} is no lock: {error}"
+        # It may quote the lock, over several lines.
+        message = f"{name} is no lock: {printable(' '.join(str(error).split()), _LONGEST)}"
         raise LockError(message) from None
 
 
