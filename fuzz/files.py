@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tarfile
@@ -24,7 +25,7 @@ from hatch_oci.base.outline import outline_of
 from hatch_oci.base.python import supported_tags
 from hatch_oci.base.source import Source
 from hatch_oci.base.tarball import Tarball
-from hatch_oci.base.tree import list_layer, read_tree
+from hatch_oci.base.tree import Allowance, list_layer, read_tree
 from hatch_oci.config import image_folder, registry_options, uses_hatchling
 from hatch_oci.errors import BaseError, ConfigError
 from hatch_oci.image import media_types
@@ -118,7 +119,7 @@ def _oci_archive(path: Path) -> Source:
 
 def _layer(path: Path) -> Contents:
     diff_id = Digest.of(path.read_bytes())
-    tree = read_tree([path], [diff_id], {(path, diff_id): list_layer(path, diff_id)})
+    tree = read_tree([path], [diff_id], {(path, diff_id): list_layer(path, diff_id, Allowance.of(path.stat().st_size))})
     for name, _ in tree.walk():
         assert not {"", ".", ".."} & set(name[1:].split("/"))
     contents = _contents(tree, {}, None, None)
@@ -136,9 +137,9 @@ def _remembered(folder: Path, contents: Contents) -> Contents:
 def _recalled(data: bytes) -> object:
     with TemporaryDirectory(prefix="hatch-oci-fuzz-") as folder:
         for kind, read in (("contents", Contents.from_json), ("wheels", WheelFacts.from_json)):
-            path = Path(folder, "facts", kind, "key.json")
+            path = Path(folder, "facts", kind, "key")
             path.parent.mkdir(parents=True)
-            path.write_bytes(data)
+            path.write_bytes(b"%s\n%s" % (hashlib.sha256(data).hexdigest().encode("ascii"), data))
             if found := BlobStore(Path(folder)).recall(kind, "key", read):
                 return found
     return None
@@ -157,7 +158,9 @@ def _python(data: bytes) -> Contents:
 
     def read(path: Path) -> Contents:
         diff_id = Digest.of(path.read_bytes())
-        tree = read_tree([path], [diff_id], {(path, diff_id): list_layer(path, diff_id)})
+        tree = read_tree(
+            [path], [diff_id], {(path, diff_id): list_layer(path, diff_id, Allowance.of(path.stat().st_size))}
+        )
         with suppress(BaseError):
             _contents(tree, {}, "/usr/bin/python3.12", None)
         contents = _contents(tree, {}, f"/{binary}", None)

@@ -179,7 +179,7 @@ def _url(text: str) -> Target:
         target = Target.read(text, base)
     except OCIError:
         target = Target.read(text)
-    return _again(target, str(target), Target.read) if target.url.port else target
+    return _again(target, str(target), Target.read) if not target.has_user else target
 
 
 def _proxy(text: str) -> str | None:

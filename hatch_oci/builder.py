@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         with ExitStack() as stack:
             provided, installation = self._install(contents, platform, folder, stack, store, remote)
             stack.enter_context(store.counts.step("layers"))
-            plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place))
+            plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place), reporter.warn)
             check_starts(plan, base, settings, contents, reporter)
             planned = [*stdlib_layers(base, blobs, contents, settings), *plan.layers]
             installation = plan.installation
@@ -259,7 +259,8 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
     def _reporter(self) -> Reporter:
         return Reporter(
             info=self.app.display_info,
-            warn=lambda text: self.app.display_warning(f"Warning: {text}"),
+            # Not again for each platform.
+            warn=cache(lambda text: self.app.display_warning(f"Warning: {text}")),
             debug=self.app.display_debug,
             live=self.app.verbosity >= 0 and sys.stderr.isatty(),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,12 +13,14 @@ from hatch_oci import stopping
 from hatch_oci.base.outline import Outline
 from hatch_oci.errors import SourceError
 from hatch_oci.ground import Ground
+from hatch_oci.image.document import printable
 from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import bytecode_path, compile_bytecode, compiler
 from hatch_oci.layers.cache import cached_layer, recall_layer
 from hatch_oci.layers.entry import Entry, Kind, file_entry
-from hatch_oci.layers.folder import copy_entries
+from hatch_oci.layers.folder import Copy, copy_entries
 from hatch_oci.layers.layer import Layer, write_layer
+from hatch_oci.layers.secrets import find_secrets
 from hatch_oci.layers.venv import Compiler, Venv, venv_entries, wheel_entries
 from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.lock.layers import dependency_layer, dependency_parts
@@ -30,6 +33,9 @@ _OWN_LAYERS = 16
 _LEAST_FOR_DEPENDENCIES = 3
 _AT_ONCE = 2
 """How many layers are made at once: while one's files are read, another one's are compressed."""
+
+_SHOWN = 4
+"""How many files a warning names."""
 
 _MOST_LAYERS = 127
 """What engines take, the base's included."""
@@ -64,16 +70,17 @@ def plan_layers(
     installation: Installation | None,
     base: Outline,
     left_out: Callable[[str], bool] = lambda _path: False,
+    warn: Callable[[str], None] = lambda _text: None,
 ) -> Plan:
     """Plan the venv, the dependencies, the workspace's members, the copied folders, and the app, which changes most.
 
-    `left_out` tells which files of the project are never copied. A `SourceError` where two layers put a file at one
+    `left_out` tells which files of the project are never copied; `warn` is told of what people rarely mean to ship. A `SourceError` where two layers put a file at one
     path, or one would destroy what the base has there.
     """
     ground = Ground(base)
     if installation:
         installation = replace(installation, venv=_at_real_path(installation.venv, ground))
-    layers = list(_planned(settings, root, installation, ground, left_out))
+    layers = list(_planned(settings, root, installation, ground, left_out, warn))
     return Plan(tuple(layers), ground, installation)
 
 
@@ -102,6 +109,7 @@ def _planned(
     installation: Installation | None,
     ground: Ground,
     left_out: Callable[[str], bool],
+    warn: Callable[[str], None],
 ) -> Iterator[PlannedLayer]:
     compression = settings.compression
     if installation:
@@ -112,6 +120,7 @@ def _planned(
         # Not where they come from, which may be a path of this machine: the summary goes into the image.
         summary = f"files {copy.target.rstrip('/') or '/'}"
         entries = copy_entries(copy, root, left_out)
+        _tell_of_copy(copy, entries, warn)
         if installation:
             _check_apart(summary, entries, installation, ground)
         yield _fresh(summary, entries, ground, compression)
@@ -119,10 +128,27 @@ def _planned(
         wheel = installation.app
         compile_to = _compiler(installation.venv) if "app" in settings.dependencies.bytecode else None
         files = wheel_entries(wheel, installation.venv, requested=True, compile_to=compile_to)
+        if found := find_secrets(files, installation.venv.site_packages):
+            advice = "`exclude` it in [tool.hatch.build.targets.wheel]"
+            warn(f"{wheel.filename} holds what looks secret: {_some(found)}; {advice} if it should not be there")
         # How a wheel is deflated that was built here depends on this machine's zlib.
         entries = [replace(entry, packed=None) for entry in files]
         made_of = [wheel.sha256, asdict(installation.venv), compiler() if compile_to else None]
         yield _remembered(f"wheel {wheel.name} {wheel.version}", entries, made_of, ground, compression)
+
+
+def _tell_of_copy(copy: Copy, entries: Sequence[Entry], warn: Callable[[str], None]) -> None:
+    """Warn of what people rarely mean to ship; a single file is what they named."""
+    folder = copy.target.strip("/")
+    if (found := find_secrets(entries, folder)) and entries[0].kind is Kind.FOLDER:
+        warn(f"copy: {copy.source} holds what looks secret: {_some(found)}; `exclude` it if it should not be there")
+    if copy.mode is not None and copy.mode & stat.S_IWOTH:
+        warn(f"copy: mode = '{copy.mode:04o}' lets everybody in the container write to what comes from {copy.source}")
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(printable(path, 200) for path in paths[:_SHOWN]) + more
 
 
 def _fresh(summary: str, entries: Sequence[Entry], ground: Ground, compression: str) -> PlannedLayer:

@@ -33,14 +33,15 @@ else:
 
 _PIECE = 256 * 1024
 # ValueError: what tarfile raises over some malformed headers.
-_BROKEN = (tarfile.TarError, zstd.ZstdError, _GZIP_ERROR, gzip.BadGzipFile, EOFError, ValueError)
+# RecursionError: it calls itself for each header that is about the next one.
+_BROKEN = (tarfile.TarError, zstd.ZstdError, _GZIP_ERROR, gzip.BadGzipFile, EOFError, ValueError, RecursionError)
 _MAX_RATIO = 200
 _MAX_SMALL = 256 * 1024 * 1024
-_MAX_READ = 1024 * 1024
-"""Bytes that are asked for at once: no honest header is so long."""
+_MAX_HEADERS = 1024 * 1024
+"""Bytes of all that stands before one member's content: names, extended attributes, where a sparse file has holes."""
 
-_MAX_WINDOW = 25
-"""The power of two of the bytes that zstd may have to look back: more than what any builder of images writes."""
+_ZSTD: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 25}
+"""32 MiB, more than what any builder of images writes: what is said to be needed is allocated."""
 
 
 @contextmanager
@@ -71,32 +72,34 @@ def _decompress(raw: BinaryIO) -> BinaryIO:
         # Reads all members of a gzip stream, unlike tarfile.
         return cast(BinaryIO, _GZIP(fileobj=raw, mode="rb"))
     if start == b"\x28\xb5\x2f\xfd":
-        options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW}
-        return cast(BinaryIO, zstd.ZstdFile(raw, mode="rb", options=options))
+        return cast(BinaryIO, zstd.ZstdFile(raw, mode="rb", options=_ZSTD))
     return raw
 
 
 def members_of(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield a layer's members without keeping them."""
+    stream = cast(_Forwards, tar.fileobj)
     while info := tar.next():
+        stream.headers = 0
         # tarfile would remember each of them, which is most of what a large base takes in memory.
         tar.members.clear()  # type: ignore[attr-defined]  # not documented, but since ever
+        # Nor what is said of all that follow, which engines do not heed.
+        tar.pax_headers.clear()  # type: ignore[attr-defined]
         yield info
 
 
 def read_member(tar: tarfile.TarFile, info: tarfile.TarInfo, most: int) -> bytes:
-    """Return the first `most` bytes of a regular file that `members_of` just yielded."""
-    data = bytearray()
-    if file := tar.extractfile(info):
-        while piece := file.read(min(most - len(data), _MAX_READ)):
-            data += piece
-    return bytes(data)
+    """Return the first `most` bytes of a file, which is the member that `members_of` yielded last."""
+    stream = cast(_Forwards, tar.fileobj)
+    stream.seek(info.offset_data)
+    return stream.content(min(most, info.size))
 
 
 class _Forwards:
     """A file that is read and skipped through, never backwards; all that goes by is hashed and counted."""
 
     def __init__(self, stream: BinaryIO, hasher: Hasher | None, limit: int) -> None:
+        self.headers = 0
         self._stream = stream
         self._hasher = hasher
         self._left = limit
@@ -108,9 +111,14 @@ class _Forwards:
         return self._end - self._ahead
 
     def read(self, count: int) -> bytes:
-        if count > _MAX_READ:
-            message = f"a header of {count} bytes"
+        """Return bytes of headers, which is what tarfile asks for."""
+        self.headers += count
+        if self.headers > _MAX_HEADERS:
+            message = f"more than {_MAX_HEADERS} bytes of headers for one member"
             raise ValueError(message)
+        return self.content(count)
+
+    def content(self, count: int) -> bytes:
         parts = [self._take(count)]
         while (count := count - len(parts[-1])) and self._next():
             parts.append(self._take(count))

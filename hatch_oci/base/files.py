@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from hatch_oci.errors import BaseError
+from hatch_oci.regular import open_regular
 
 _CHUNK = 1024 * 1024
 
@@ -43,7 +44,7 @@ class Folder:
 
     def read(self, path: str, most: int) -> Iterator[bytes]:
         try:
-            with (self._folder / path).open("rb") as file:
+            with open_regular(self._folder / path) as file:
                 yield from pieces(file, most + 1)
         except OSError as error:
             message = f"{self._name}: cannot read {self._folder / path}: {error.strerror or error}"

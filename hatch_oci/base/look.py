@@ -63,16 +63,17 @@ def fetch_and_look(
     if known := recall_contents(base, store, python, libc):
         return fetch_layers(base, store, reporter), known
     # Not above: mostly no layer is read, and so none of what unpacks them is needed.
-    from hatch_oci.base.tree import list_layer
+    from hatch_oci.base.tree import Allowance, list_layer
 
     listings: Listings = {}
+    allowance = Allowance.of(sum(layer.size for layer in base.layers))
 
     def read(blob: StoredBlob) -> None:
         pairs = zip(base.layers, base.config.diff_ids, strict=True)
         for diff_id in {diff_id for layer, diff_id in pairs if layer.digest == blob.digest}:
             # What is wrong with it is told when all are there.
             with suppress(ContentError):
-                listings[blob.path, diff_id] = list_layer(blob.path, diff_id)
+                listings[blob.path, diff_id] = list_layer(blob.path, diff_id, allowance)
 
     blobs = fetch_layers(base, store, reporter, read)
     return blobs, look_into(base, blobs, store, python, libc, listings)

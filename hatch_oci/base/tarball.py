@@ -15,6 +15,7 @@ from typing import BinaryIO, NoReturn
 
 from hatch_oci.base.files import pieces
 from hatch_oci.errors import BaseError
+from hatch_oci.regular import open_regular
 
 _BLOCK = 512
 _MAX_MEMBERS = 20_000
@@ -58,7 +59,7 @@ class Tarball:
         self.path = path
         self.name = name
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 found = os.fstat(file.fileno())
                 self._members = _read_members(file)
         except _Malformed as error:
@@ -79,7 +80,7 @@ class Tarball:
             message = f"{self.name}: {path[:200]!r} is missing in the archive; is it cut short?"
             raise BaseError(message)
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 file.seek(found.offset)
                 yield from pieces(file, min(found.size, most + 1))
         except OSError as error:

@@ -6,7 +6,6 @@ import tarfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +21,14 @@ _PARALLEL = 2
 _TURNS = threading.BoundedSemaphore(_PARALLEL)
 """For whoever unpacks a layer, since each takes up to 32 MiB to be unpacked."""
 
-_LEAST_MEMBER = 16
-"""Bytes that a member takes at least in a compressed layer, in the mean of many that do not just look alike."""
+_LONGEST_PATH = 4096
+"""Bytes: Linux takes no longer one."""
 
-_FEW_MEMBERS = 10_000
-_MAX_MEMBERS = 1_000_000
+_MEMBER, _FOLDER = 128, 512
+"""What a member takes in memory, roughly, besides its names; and a folder that no member stands for."""
+
+_LEAST, _RATIO = 40 * 1024 * 1024, 8
+"""Bytes of memory that members may take in any base, and how many bytes of layers entitle to one more."""
 
 
 class Member(NamedTuple):
@@ -38,6 +40,28 @@ class Member(NamedTuple):
 
     mode: int
     link: str
+
+
+@dataclass(slots=True)
+class Allowance:
+    """The memory that the members of an image's layers may take: most is for honest images, whose layers hold files.
+
+    Without it, a megabyte of zipped headers would take a gigabyte here. Threads may share it.
+    """
+
+    left: int
+
+    @classmethod
+    def of(cls, size: int) -> Allowance:
+        """Return what is allowed to layers of `size` bytes."""
+        return cls(max(_LEAST, size // _RATIO))
+
+    def take(self, count: int) -> None:
+        """Use some of it; a `ContentError` where nothing is left."""
+        self.left -= count
+        if self.left < 0:
+            message = "the layers of the base have more members than any honest ones of their size"
+            raise ContentError(message)
 
 
 Listings = dict[tuple[Path, Digest], list[Member]]
@@ -70,6 +94,7 @@ class Tree:
 
     root: Entry
     layers: tuple[Path, ...]
+    allowance: Allowance
 
     def find(self, path: str) -> tuple[str, Entry] | None:
         """Return the real path of what `path` leads to, and the entry there; None where there is nothing."""
@@ -130,30 +155,36 @@ def read_tree(layers: Sequence[Path], diff_ids: Sequence[Digest], listings: List
 
     Those in `listings` were read before.
     """
-    tree = Tree(Entry("folder"), tuple(layers))
     pairs = list(zip(layers, diff_ids, strict=True))
-    known = listings or {}
-    missing = [pair for pair in dict.fromkeys(pairs) if pair not in known]
-    read = stopping.work_on(missing, lambda pair: list_layer(*pair), _PARALLEL) if missing else []
-    members = known | dict(zip(missing, read, strict=True))
+    members = dict(listings or {})
+    allowance = Allowance.of(sum(path.stat().st_size for path in layers))
+    for known in members.values():
+        allowance.take(sum(map(_weight, known)))
+    missing = [pair for pair in dict.fromkeys(pairs) if pair not in members]
+    read = stopping.work_on(missing, lambda pair: list_layer(*pair, allowance), _PARALLEL) if missing else []
+    members |= zip(missing, read, strict=True)
+    tree = Tree(Entry("folder"), tuple(layers), allowance)
     for number, pair in enumerate(pairs):
         _apply(tree, number, members[pair])
     return tree
 
 
-def list_layer(path: Path, diff_id: Digest) -> list[Member]:
+def list_layer(path: Path, diff_id: Digest, allowance: Allowance) -> list[Member]:
     """Return the members of a layer, which knows nothing of those below it; a `ContentError` as `read_tree`'s."""
-    most = min(_FEW_MEMBERS + path.stat().st_size // _LEAST_MEMBER, _MAX_MEMBERS)
+    members = []
     with _TURNS, open_layer(path, diff_id) as tar:
-        members = [
-            Member(info.name, _kind(info), info.mode, info.linkname) for info in islice(members_of(tar), most + 1)
-        ]
-        if len(members) > most:
-            message = (
-                f"the layer {path.name} of the base has more than {most} files, which no honest one of its size has"
-            )
-            raise ContentError(message)
-        return members
+        for info in members_of(tar):
+            if max(len(info.name), len(info.linkname)) > _LONGEST_PATH:
+                message = f"a layer of the base has a path of more than {_LONGEST_PATH} characters"
+                raise ContentError(message)
+            member = Member(info.name, _kind(info), info.mode, info.linkname)
+            allowance.take(_weight(member))
+            members.append(member)
+    return members
+
+
+def _weight(member: Member) -> int:
+    return _MEMBER + len(member.name) + len(member.link)
 
 
 def _kind(info: tarfile.TarInfo) -> str:
@@ -206,12 +237,14 @@ def _folder(tree: Tree, parts: tuple[str, ...]) -> Entry:
     """Return the folder that a path leads to, through symlinks; what is missing is made, as unpacking would."""
     folder = tree.root
     for depth, name in enumerate(parts, 1):
-        found = tree.find("/".join(parts[:depth]))
-        if found is None or found[1].kind != "folder":
-            folder.children[name] = Entry("folder")
-            folder = folder.children[name]
-        else:
-            folder = found[1]
+        child = folder.children.get(name)
+        if child is not None and child.kind == "link":
+            found = tree.find("/".join(parts[:depth]))
+            child = found[1] if found else None
+        if child is None or child.kind != "folder":
+            tree.allowance.take(depth * _FOLDER)
+            child = folder.children[name] = Entry("folder")
+        folder = child
     return folder
 
 

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hatch_oci.errors import SourceError
+from hatch_oci.image.document import printable
 
 Content = Callable[[], Iterable[bytes]]
 """Gives the bytes of a file in pieces, each time it is called."""
+
+
+_LONGEST = 4096
+"""Characters of a path in a message."""
 
 
 class Kind(Enum):
@@ -81,7 +86,7 @@ def complete(entries: Iterable[Entry], has_folder: Callable[[str], bool]) -> lis
         check_entry(entry)
         other = placed.setdefault(entry.path, entry)
         if other is not entry and not (other.kind == entry.kind == Kind.FOLDER):
-            message = f"two files of one layer want the path /{entry.path}"
+            message = f"two files of one layer want the path /{printable(entry.path, _LONGEST)}"
             raise SourceError(message)
     for entry in list(placed.values()):
         for parent in folders_above(entry.path):
@@ -89,7 +94,8 @@ def complete(entries: Iterable[Entry], has_folder: Callable[[str], bool]) -> lis
             if there is None:
                 placed[parent] = folder_entry(parent)
             elif there.kind != Kind.FOLDER:
-                message = f"/{parent} would be both a file and the folder of /{entry.path}"
+                both = printable(parent, _LONGEST), printable(entry.path, _LONGEST)
+                message = "/{} would be both a file and the folder of /{}".format(*both)
                 raise SourceError(message)
             else:
                 # Those above it have their turn with it, or had it.

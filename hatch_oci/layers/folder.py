@@ -11,12 +11,12 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from hatch_oci.errors import SourceError
+from hatch_oci.image.document import printable
 from hatch_oci.layers.entry import Entry, Kind, folder_entry, folders_above
+from hatch_oci.regular import READ_FLAGS
 
 _READ = 1024 * 1024
 _MAX_LINKS = 40
-# What became a pipe meanwhile is not waited for.
-_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def copy_entries(copy: Copy, root: Path, left_out: Callable[[str], bool] = lambd
             message = f"copy: nothing in {copy.source} matches its include and exclude"
             raise SourceError(message)
     except OSError as error:
-        message = f"copy: cannot read {error.filename}: {error.strerror}"
+        message = f"copy: cannot read {_shown(error.filename)}: {error.strerror}"
         raise SourceError(message) from error
     message = f"copy: {copy.source} is neither a file nor a folder of the project"
     raise SourceError(message)
@@ -142,7 +142,7 @@ def _folder_entry(path: str, copy: Copy) -> Entry:
 def _link(link: Path, source: Path, path: str, copy: Copy) -> Entry:
     target = os.readlink(link)  # noqa: PTH115 - Path would tidy up what the link says
     if _leads_out(link, source):
-        message = f"copy: the symlink {link} leads to {target}, out of what is copied; exclude it"
+        message = f"copy: the symlink {_shown(link)} leads to {_shown(target)}, out of what is copied; exclude it"
         raise SourceError(message)
     return Entry(path, Kind.LINK, 0o777, link=_from_system(target), uid=copy.uid, gid=copy.gid)
 
@@ -175,7 +175,7 @@ def _leads_out(link: Path, source: Path) -> bool:
 
 def _file(folder: str, name: str, status: os.stat_result, path: str, copy: Copy) -> Entry:
     if not stat.S_ISREG(status.st_mode):
-        message = f"copy: {Path(folder, name)} is neither a file, nor a folder, nor a symlink; exclude it"
+        message = f"copy: {_shown(Path(folder, name))} is neither a file, nor a folder, nor a symlink; exclude it"
         raise SourceError(message)
     mode = copy.mode if copy.mode is not None else 0o755 if status.st_mode & 0o100 else 0o644
     content = _Content(folder, name, status.st_size, _look(status))
@@ -198,7 +198,7 @@ class _Content:
         source = os.path.join(self.folder, self.name)  # noqa: PTH118 - see below
         try:
             # Path and file object would take longer than the reading of a small file.
-            descriptor = os.open(source, _FLAGS)
+            descriptor = os.open(source, READ_FLAGS)
             try:
                 left = self.size
                 while left > 0 and (chunk := os.read(descriptor, min(left, _READ))):
@@ -208,11 +208,16 @@ class _Content:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            message = f"cannot read {source}: {error.strerror}"
+            message = f"cannot read {_shown(source)}: {error.strerror}"
             raise SourceError(message) from error
         if _look(now) != self.look:
-            message = f"{source} changed while the image was built; build again"
+            message = f"{_shown(source)} changed while the image was built; build again"
             raise SourceError(message)
+
+
+def _shown(path: str | Path) -> str:
+    # A name may hold a line break, and as much as a path.
+    return printable(str(path), 4096)
 
 
 def _look(status: os.stat_result) -> int:

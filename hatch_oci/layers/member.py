@@ -5,13 +5,19 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
+from itertools import pairwise
 from typing import BinaryIO
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
+from hatch_oci.image.document import printable
 from hatch_oci.layers.compress import LIBRARY
 
-ERRORS = (zlib.error, LIBRARY.error)
-"""What data raise that are damaged, beside zipfile's own."""
+# All that was seen to be raised over damaged archives; RuntimeError covers encryption and unknown methods.
+ERRORS = (
+    *(BadZipFile, zlib.error, LIBRARY.error, struct.error),
+    *(RuntimeError, EOFError, ValueError, AssertionError),
+)
 
 _HEADER = struct.Struct("<4s2xH18xHH")
 _MAGIC = b"PK\x03\x04"
@@ -19,16 +25,48 @@ _UTF8 = 0x800
 _SEALED = 0x1 | 0x20 | 0x40
 """Flags of what is encrypted, or is a patch."""
 
+_MAX_DIRECTORY = 8 * 1024 * 1024
+"""Bytes of what a zip says of its members: it is read at once, and takes ten times as much in memory."""
+
+_MAX_RATIO = 200
+_MAX_SMALL = 256 * 1024 * 1024
 _READ = 256 * 1024
 _UNPACKED = 1024 * 1024
 """Bytes of the largest piece that is unpacked at once."""
 
 
+class ZipReader(BufferedReader):
+    """A file that holds a zip, of which zipfile reads nothing large at once but a directory that is none."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MAX_DIRECTORY:
+            message = f"its directory takes {size} bytes"
+            raise BadZipFile(message)
+        return super().read(size)
+
+
+def check_sizes(archive: ZipFile) -> None:
+    """Raise a `BadZipFile` for one that unpacks to far more than it is, as members that share their data do."""
+    # Where the directory begins: not documented, but since ever.
+    size: int = archive.start_dir
+    if sum(info.file_size for info in archive.infolist()) > max(_MAX_SMALL, size * _MAX_RATIO):
+        message = f"it unpacks to more than {_MAX_RATIO} times its size"
+        raise BadZipFile(message)
+    for one, following in pairwise(sorted(archive.infolist(), key=lambda info: info.header_offset)):
+        if following.header_offset < one.header_offset + one.compress_size:
+            message = f"{shown(one.filename)} lies over another member"
+            raise BadZipFile(message)
+
+
+def shown(path: str) -> str:
+    """Return a member's path as it may stand in a message."""
+    return printable(path, 200)
+
+
 def read_member(file: BinaryIO, info: ZipInfo) -> Iterator[tuple[bytes, bytes]]:
     """Yield a member in pieces: as it is in the zip (stored or deflated), and what is in it.
 
-    A `BadZipFile`, `EOFError` or one of `ERRORS` where it is not what the zip's directory says, also after the last
-    piece.
+    One of `ERRORS` where it is not what the zip's directory says, also after the last piece.
     """
     _seek(file, info)
     crc = size = 0

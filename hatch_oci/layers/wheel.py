@@ -8,7 +8,6 @@ import hashlib
 import io
 import re
 import stat
-import struct
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from configparser import ConfigParser
@@ -27,7 +26,8 @@ from packaging.version import InvalidVersion, Version
 
 from hatch_oci.errors import WheelError
 from hatch_oci.layers.entry import Packed
-from hatch_oci.layers.member import ERRORS, read_member, read_text
+from hatch_oci.layers.member import ERRORS, ZipReader, check_sizes, read_member, read_text, shown
+from hatch_oci.regular import open_regular
 
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 _MAX_METADATA = 16 * 1024 * 1024
@@ -35,8 +35,6 @@ _LEAST_PACKED = 64 * 1024
 """Bytes; what is smaller becomes smaller still beside its neighbours."""
 _ENTRY_POINT = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[[^\]]*\])?")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
-# All that zipfile was seen to raise over damaged archives; RuntimeError covers encryption and unknown methods.
-_ZIP_ERRORS = (zipfile.BadZipFile, *ERRORS, struct.error, RuntimeError, EOFError, ValueError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class Wheel:
                 hasher.update(plain)
                 yield packed, plain
         if _encode_hash(hasher.digest()) != expected:
-            message = f"{self.filename}: {member.path} is not the file that RECORD describes"
+            message = f"{self.filename}: {shown(member.path)} is not the file that RECORD describes"
             raise WheelError(message)
 
 
@@ -130,14 +128,15 @@ def open_wheel(path: Path, filename: str | None = None, sha256: str | None = Non
         raise WheelError(message) from None
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(path.open("rb"))
+            file = stack.enter_context(ZipReader(open_regular(path).detach()))
             sha256 = sha256 or hashlib.file_digest(file, "sha256").hexdigest()
             archive = stack.enter_context(zipfile.ZipFile(file))
+            check_sizes(archive)
             wheel = _read_wheel(filename, version, tags, sha256, archive, file)
         except OSError as error:
             message = f"cannot read the wheel {path}: {error.strerror or error}"
             raise WheelError(message) from error
-        except _ZIP_ERRORS as error:
+        except ERRORS as error:
             message = f"{filename} is not a wheel: {error}"
             raise WheelError(message) from error
         yield wheel
@@ -175,7 +174,7 @@ def _read_wheel(
         if path in unhashed:
             continue
         if hashes.get(path, "").partition("=")[0] not in _HASHES:
-            message = f"{filename}: {path} has no sha256 hash in RECORD"
+            message = f"{filename}: {shown(path)} has no sha256 hash in RECORD"
             raise WheelError(message)
         executable = bool(info.external_attr >> 16 & 0o111)
         members.append(Member(path, info.file_size, executable, hashes[path]))
@@ -209,15 +208,17 @@ def _checked_infos(filename: str, archive: zipfile.ZipFile) -> dict[str, zipfile
             raise WheelError(message)
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            message = f"{filename}: {path} is a symlink or a special file, which a wheel cannot hold"
+            message = f"{filename}: {shown(path)} is a symlink or a special file, which a wheel cannot hold"
             raise WheelError(message)
         if is_folder:
             continue
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            message = f"{filename}: {path} is compressed in a way that wheels are not (method {info.compress_type})"
+            message = (
+                f"{filename}: {shown(path)} is compressed in a way that wheels are not (method {info.compress_type})"
+            )
             raise WheelError(message)
         if path in infos:
-            message = f"{filename} holds {path} twice"
+            message = f"{filename} holds {shown(path)} twice"
             raise WheelError(message)
         infos[path] = info
     return infos
@@ -249,12 +250,12 @@ def _read_metadata(filename: str, version: Version, text: str) -> tuple[str, Spe
 
 def _read_record(filename: str, text: str) -> dict[str, str]:
     """Return the hash of each path in RECORD."""
-    hashes: dict[str, str] = {}
     try:
         rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     except csv.Error as error:
         message = f"{filename}: RECORD: {error}"
         raise WheelError(message) from error
+    hashes: dict[str, str] = {}
     for row in rows:
         if len(row) != 3 or row[0] in hashes:
             message = f"{filename}: RECORD has a malformed or repeated row: {','.join(row)[:200]!r}"
@@ -297,6 +298,6 @@ def record_hash(data: bytes) -> str:
 def _reading(filename: str, path: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, *_ZIP_ERRORS) as error:
-        message = f"{filename}: cannot read {path}: {error}"
+    except (OSError, *ERRORS) as error:
+        message = f"{filename}: cannot read {shown(path)}: {error}"
         raise WheelError(message) from error

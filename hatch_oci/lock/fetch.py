@@ -12,6 +12,7 @@ from hatch_oci.image.digest import Digest
 from hatch_oci.lock.selection import Pinned
 from hatch_oci.registry.options import OFFLINE_VARIABLE
 from hatch_oci.registry.remote import Remote
+from hatch_oci.regular import open_regular
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 from hatch_oci.store.intake import Arriving, take_in
 
@@ -58,7 +59,7 @@ def _read(one: Pinned, folder: Path, remote: Remote) -> Iterator[bytes]:
 
 def _read_file(path: Path, filename: str) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
     except OSError as error:

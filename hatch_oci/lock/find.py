@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hatch_oci.errors import LockError
+from hatch_oci.regular import open_regular
 
 AUTOMATIC = ("pylock.oci.toml", "pylock.toml", "uv.lock", "requirements.txt")
 """The names that are looked for, in this order."""
+
+_MOST = 32 * 1024 * 1024
+"""Bytes; locks of a thousand packages take five million."""
 
 HASH = re.compile(r"--hash[= ](sha256|sha384|sha512):([0-9a-f]+)")
 """A hash in a requirements.txt."""
@@ -71,10 +75,15 @@ def read_text(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            raw = file.read(_MOST + 1)
     except OSError as error:
         message = f"cannot read {path}: {error}"
         raise LockError(message) from error
+    if len(raw) > _MOST:
+        message = f"{path} is larger than the {_MOST} bytes that are read of a lock"
+        raise LockError(message)
+    return raw
 
 
 def workspace_lock(root: Path) -> Path | None:

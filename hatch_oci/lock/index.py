@@ -7,6 +7,7 @@ import netrc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from hatch_oci.errors import LockError, NotFoundError, RegistryError
@@ -76,7 +77,9 @@ def netrc_user(host: str) -> tuple[str, str] | None:
     """Return user and password for a host from ~/.netrc; one that cannot be read has none."""
     # ValueError: of one that is no text. Neither may be there, which is None.
     with suppress(OSError, netrc.NetrcParseError, RuntimeError, ValueError):
-        if found := netrc.netrc(os.environ.get("NETRC")).authenticators(host):
+        place = os.environ.get("NETRC")
+        # A pipe would be waited for.
+        if Path(place or "~/.netrc").expanduser().is_file() and (found := netrc.netrc(place).authenticators(host)):
             return found[0] or "", found[2] or ""
     return None
 

@@ -15,12 +15,14 @@ from packaging.pylock import Package, Pylock, PylockValidationError, is_valid_py
 from packaging.utils import canonicalize_name
 
 from hatch_oci.errors import LockError
+from hatch_oci.image.document import printable
 from hatch_oci.lock.find import HASH, hashes_of, inputs_of, name_of, read_text, workspace_lock
 from hatch_oci.lock.needs import Wanted
 from hatch_oci.lock.uv import run_uv, settings
 from hatch_oci.store.blobs import BlobStore
 
 _FORMAT = 2
+_LONGEST = 300
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*==\s*[^\s;\\]+")
 
 
@@ -116,9 +118,9 @@ def _exported(
 def _parse(text: str, name: str) -> Pylock:
     try:
         return Pylock.from_dict(tomllib.loads(text))
-    # ValueError: of what is no TOML, and of numbers that are too long for Python.
     except (ValueError, PylockValidationError, RecursionError) as error:
-        message = f"{name} is no lock: {str(error).partition(chr(10))[0]}"
+        # It may quote the lock, over several lines.
+        message = f"{name} is no lock: {printable(' '.join(str(error).split()), _LONGEST)}"
         raise LockError(message) from None
 
 

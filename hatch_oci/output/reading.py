@@ -14,6 +14,7 @@ from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import parse_json
 from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, read_manifest
 from hatch_oci.output.image import Image
+from hatch_oci.regular import open_regular
 
 _CHUNK = 1024 * 1024
 
@@ -62,7 +63,7 @@ class StoredImage:
 def read_file(path: Path) -> Iterator[bytes]:
     """Yield a file's bytes; an `OutputError` where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
     except OSError as error:
@@ -76,10 +77,14 @@ def read_layout(layout: Path) -> StoredImage:
     The digests of manifests and configs are checked here, those of layers by whoever gets them.
     """
     try:
-        raw = (layout / "index.json").read_bytes()
+        with open_regular(layout / "index.json") as file:
+            raw = file.read(MAX_MANIFEST + 1)
     except OSError as error:
         message = f"{layout} is no image layout: {error.strerror or error}"
         raise OutputError(message) from error
+    if len(raw) > MAX_MANIFEST:
+        message = f"{layout / 'index.json'} has more than the {MAX_MANIFEST} bytes that are read"
+        raise OutputError(message)
     entries = [Descriptor.read(item) for item in parse_json(raw, str(layout / "index.json")).get("manifests").items()]
     if len({entry.digest for entry in entries}) != 1:
         message = f"{layout} holds {len(entries)} images; one is needed"
@@ -123,7 +128,7 @@ def _child(layout: Path, entry: Descriptor) -> Manifest:
 def _small(layout: Path, descriptor: Descriptor) -> bytes:
     path = layout / "blobs" / descriptor.digest.algorithm / descriptor.digest.hex
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(MAX_MANIFEST + 1)
     except OSError as error:
         message = f"cannot read {path}: {error.strerror or error}"

@@ -19,6 +19,7 @@ from hatch_oci.errors import DocumentError, RegistryError
 from hatch_oci.image.document import Node, parse_json, printable
 from hatch_oci.image.reference import DOCKER_HUB, HUB_HOSTS, canonical_host
 from hatch_oci.registry.credential_helper import TOKEN_USER, ask_helper
+from hatch_oci.regular import open_regular
 
 REGISTRY_VARIABLE, USER_VARIABLE, SECRET_VARIABLE = _VARIABLES = (
     "HATCH_OCI_REGISTRY",
@@ -137,7 +138,7 @@ def auth_files(environ: Mapping[str, str]) -> list[Path]:
 
 def _file(path: Path, problems: list[str]) -> Iterator[tuple[str, bytes]]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(_MAX_FILE + 1)
     except FileNotFoundError:
         return

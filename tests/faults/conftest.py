@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.projects import environment, without_proxies
 from tests.faults.hostile import IMAGE, Victim, publish
 from tests.faults.trial import Trial, run_trial
+from tests.faults.workshop import Workshop
 from tests.unit.uploads import Uploads, serve_uploads
 
 
@@ -53,3 +54,28 @@ def registry() -> Iterator[Uploads]:
     with serve_uploads() as registry:
         publish(registry, IMAGE.manifest)
         yield registry
+
+
+def workshop(tmp_path: Path, attempt: Try) -> Workshop:
+    """Return an empty project and a home."""
+    return Workshop.at(tmp_path, attempt)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "few(count): how many of a test's cases CI tries; `hatch run faults` tries all")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--full", default=False):
+        return
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("few"):
+            groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left_out: list[pytest.Item] = []
+    for cases in groups.values():
+        marker = cases[0].get_closest_marker("few")
+        step = max(1, -(-len(cases) // marker.args[0])) if marker else 1
+        left_out += [case for number, case in enumerate(cases) if number % step]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)

@@ -16,7 +16,7 @@ from hatch_oci.base.look import Contents, fetch_and_look, look_into
 from hatch_oci.base.outline import Outline
 from hatch_oci.base.python import Libc, Python
 from hatch_oci.base.resolve import Base, resolve
-from hatch_oci.base.tree import list_layer
+from hatch_oci.base.tree import Allowance, list_layer
 from hatch_oci.errors import ContentError
 from hatch_oci.image.config import AddedLayer, ConfigEdit, edit_config, empty_config
 from hatch_oci.image.digest import Digest
@@ -207,8 +207,8 @@ def test_a_memory_that_is_damaged_is_made_anew(damaged: bytes, store: BlobStore)
 def test_a_layer_is_read_while_another_still_comes(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     read = threading.Event()
 
-    def note(path: Path, diff_id: Digest) -> object:
-        members = list_layer(path, diff_id)
+    def note(path: Path, diff_id: Digest, allowance: Allowance) -> object:
+        members = list_layer(path, diff_id, allowance)
         read.set()
         return members
 
