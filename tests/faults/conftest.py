@@ -56,6 +56,7 @@ def registry() -> Iterator[Uploads]:
         yield registry
 
 
+@pytest.fixture
 def workshop(tmp_path: Path, attempt: Try) -> Workshop:
     """Return an empty project and a home."""
     return Workshop.at(tmp_path, attempt)
