@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipInfo
 
+from hatch_oci.image.document import printable
 from hatch_oci.layers.compress import LIBRARY
 
-ERRORS = (zlib.error, LIBRARY.error)
-"""What data raise that are damaged, beside zipfile's own."""
+ERRORS = (BadZipFile, zlib.error, LIBRARY.error, struct.error, RuntimeError, EOFError, ValueError, AssertionError)
+"""All that was seen over damaged archives, also of zipfile; RuntimeError covers encryption and unknown methods."""
 
 _HEADER = struct.Struct("<4s2xH18xHH")
 _MAGIC = b"PK\x03\x04"
@@ -27,7 +28,7 @@ _UNPACKED = 1024 * 1024
 def read_member(file: BinaryIO, info: ZipInfo) -> Iterator[tuple[bytes, bytes]]:
     """Yield a member in pieces: as it is in the zip (stored or deflated), and what is in it.
 
-    A `BadZipFile`, `EOFError` or one of `ERRORS` where it is not what the zip's directory says, also after the last
+    One of `ERRORS` where it is not what the zip's directory says, also after the last
     piece.
     """
     _seek(file, info)
@@ -49,6 +50,11 @@ def read_text(file: BinaryIO, info: ZipInfo) -> str:
     zipfile unpacks up to 2 GiB of what is said to be a few bytes.
     """
     return b"".join(plain for _, plain in read_member(file, info)).decode("utf-8")
+
+
+def shown_path(path: str) -> str:
+    """Return a member's path as it may stand in a message: in one line."""
+    return printable(path, 200)
 
 
 def _seek(file: BinaryIO, info: ZipInfo) -> None:

@@ -8,7 +8,6 @@ import hashlib
 import io
 import re
 import stat
-import struct
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from configparser import ConfigParser
@@ -22,12 +21,13 @@ from typing import BinaryIO
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from hatch_oci.errors import WheelError
+from hatch_oci.image.document import printable
 from hatch_oci.layers.entry import Packed
-from hatch_oci.layers.member import ERRORS, read_member, read_text
+from hatch_oci.layers.member import ERRORS, read_member, read_text, shown_path
 
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 _MAX_METADATA = 16 * 1024 * 1024
@@ -35,8 +35,6 @@ _LEAST_PACKED = 64 * 1024
 """Bytes; what is smaller becomes smaller still beside its neighbours."""
 _ENTRY_POINT = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[[^\]]*\])?")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
-# All that zipfile was seen to raise over damaged archives; RuntimeError covers encryption and unknown methods.
-_ZIP_ERRORS = (zipfile.BadZipFile, *ERRORS, struct.error, RuntimeError, EOFError, ValueError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class Wheel:
                 hasher.update(plain)
                 yield packed, plain
         if _encode_hash(hasher.digest()) != expected:
-            message = f"{self.filename}: {member.path} is not the file that RECORD describes"
+            message = f"{self.filename}: {shown_path(member.path)} is not the file that RECORD describes"
             raise WheelError(message)
 
 
@@ -124,9 +122,8 @@ def open_wheel(path: Path, filename: str | None = None, sha256: str | None = Non
     filename = filename or path.name
     try:
         _, version, _, tags = parse_wheel_filename(filename)
-    # ValueError: what it is, and what Python says of a version with numbers that are too long.
-    except ValueError as error:
-        message = str(error) if isinstance(error, InvalidWheelFilename) else f"{filename[:100]}: {error}"
+    except ValueError as error:  # also of a version that is too long for Python
+        message = f"{printable(filename, 100)}: {error}"
         raise WheelError(message) from None
     with ExitStack() as stack:
         try:
@@ -137,7 +134,7 @@ def open_wheel(path: Path, filename: str | None = None, sha256: str | None = Non
         except OSError as error:
             message = f"cannot read the wheel {path}: {error.strerror or error}"
             raise WheelError(message) from error
-        except _ZIP_ERRORS as error:
+        except ERRORS as error:
             message = f"{filename} is not a wheel: {error}"
             raise WheelError(message) from error
         yield wheel
@@ -154,17 +151,17 @@ def _read_wheel(
         if path not in infos:
             if optional:
                 return ""
-            message = f"{filename} has no {path}"
+            message = f"{filename} has no {shown_path(path)}"
             raise WheelError(message)
         if infos[path].file_size > _MAX_METADATA:
-            message = f"{filename}: {path} is larger than any honest one"
+            message = f"{filename}: {shown_path(path)} is larger than any honest one"
             raise WheelError(message)
         with _reading(filename, path):
             return read_text(file, infos[path])
 
     major = str(HeaderParser().parsestr(text("WHEEL")).get("Wheel-Version", "")).partition(".")[0]
     if major != "1":
-        message = f"{filename} is of Wheel-Version {major or '(none)'}, only 1 is known"
+        message = f"{filename} is of Wheel-Version {printable(major) or '(none)'}, only 1 is known"
         raise WheelError(message)
     name, requires_python = _read_metadata(filename, version, text("METADATA"))
     hashes = _read_record(filename, text("RECORD"))
@@ -175,7 +172,7 @@ def _read_wheel(
         if path in unhashed:
             continue
         if hashes.get(path, "").partition("=")[0] not in _HASHES:
-            message = f"{filename}: {path} has no sha256 hash in RECORD"
+            message = f"{filename}: {shown_path(path)} has no sha256 hash in RECORD"
             raise WheelError(message)
         executable = bool(info.external_attr >> 16 & 0o111)
         members.append(Member(path, info.file_size, executable, hashes[path]))
@@ -207,17 +204,18 @@ def _checked_infos(filename: str, archive: zipfile.ZipFile) -> dict[str, zipfile
         if info.orig_filename != info.filename or "\\" in path or any(part in ("", ".", "..") for part in parts):
             message = f"{filename}: the name of {info.orig_filename[:200]!r} leads out of the wheel"
             raise WheelError(message)
+        named = shown_path(path)
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            message = f"{filename}: {path} is a symlink or a special file, which a wheel cannot hold"
+            message = f"{filename}: {named} is a symlink or a special file, which a wheel cannot hold"
             raise WheelError(message)
         if is_folder:
             continue
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            message = f"{filename}: {path} is compressed in a way that wheels are not (method {info.compress_type})"
+            message = f"{filename}: {named} is compressed in a way that wheels are not (method {info.compress_type})"
             raise WheelError(message)
         if path in infos:
-            message = f"{filename} holds {path} twice"
+            message = f"{filename} holds {named} twice"
             raise WheelError(message)
         infos[path] = info
     return infos
@@ -242,7 +240,7 @@ def _read_metadata(filename: str, version: Version, text: str) -> tuple[str, Spe
         message = f"{filename}: METADATA: {error}"
         raise WheelError(message) from None
     if not same or canonicalize_name(name) != canonicalize_name(filename.partition("-")[0]):
-        message = f"{filename}: METADATA is that of {name} {metadata.get('Version')}"
+        message = f"{filename}: METADATA is that of {printable(name)} {printable(str(metadata.get('Version')))}"
         raise WheelError(message)
     return name, requires_python
 
@@ -297,6 +295,6 @@ def record_hash(data: bytes) -> str:
 def _reading(filename: str, path: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, *_ZIP_ERRORS) as error:
-        message = f"{filename}: cannot read {path}: {error}"
+    except (OSError, *ERRORS) as error:
+        message = f"{filename}: cannot read {shown_path(path)}: {error}"
         raise WheelError(message) from error
