@@ -13,11 +13,8 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 from hatch_oci.image.document import printable
 from hatch_oci.layers.compress import LIBRARY
 
-# All that was seen to be raised over damaged archives; RuntimeError covers encryption and unknown methods.
-ERRORS = (
-    *(BadZipFile, zlib.error, LIBRARY.error, struct.error),
-    *(RuntimeError, EOFError, ValueError, AssertionError),
-)
+ERRORS = (BadZipFile, zlib.error, LIBRARY.error, struct.error, RuntimeError, EOFError, ValueError, AssertionError)
+"""All that was seen over damaged archives, also of zipfile; RuntimeError covers encryption and unknown methods."""
 
 _HEADER = struct.Struct("<4s2xH18xHH")
 _MAGIC = b"PK\x03\x04"

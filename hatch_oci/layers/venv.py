@@ -11,6 +11,7 @@ from functools import partial
 
 from hatch_oci.errors import WheelError
 from hatch_oci.layers.entry import Entry, Kind, file_entry, folder_entry, link_entry
+from hatch_oci.layers.member import shown
 from hatch_oci.layers.wheel import Member, Wheel, record_hash
 
 Compiler = Callable[[bytes, str], Entry | None]
@@ -99,7 +100,7 @@ def installed_files(
     venv_paths = {entry.path for entry in venv_entries(venv) if entry.kind is not Kind.FOLDER}
     for entry, digest in [*files, (record, "")]:
         if entry.path in venv_paths:
-            message = f"{wheel.filename} would replace /{entry.path}, a part of the venv itself"
+            message = f"{wheel.filename} would replace /{shown(entry.path)}, a part of the venv itself"
             raise WheelError(message)
         yield entry, digest
 
@@ -143,7 +144,7 @@ def _member_entry(wheel: Wheel, member: Member, venv: Venv) -> tuple[Entry, str]
         # In a venv a symlink to lib.
         rest = f"lib/{rest.removeprefix('lib64/')}"
     if folder is None or not rest:
-        message = f"{wheel.filename}: {member.path} is in no scheme that a venv has"
+        message = f"{wheel.filename}: {shown(member.path)} is in no scheme that a venv has"
         raise WheelError(message)
     if scheme == "scripts":
         data = _rewrite_shebang(b"".join(read()), venv)

@@ -21,10 +21,11 @@ from typing import BinaryIO
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from hatch_oci.errors import WheelError
+from hatch_oci.image.document import printable
 from hatch_oci.layers.entry import Packed
 from hatch_oci.layers.member import ERRORS, ZipReader, check_sizes, read_member, read_text, shown
 from hatch_oci.regular import open_regular
@@ -122,9 +123,8 @@ def open_wheel(path: Path, filename: str | None = None, sha256: str | None = Non
     filename = filename or path.name
     try:
         _, version, _, tags = parse_wheel_filename(filename)
-    # ValueError: what it is, and what Python says of a version with numbers that are too long.
-    except ValueError as error:
-        message = str(error) if isinstance(error, InvalidWheelFilename) else f"{filename[:100]}: {error}"
+    except ValueError as error:  # also of a version that is too long for Python
+        message = f"{printable(filename, 100)}: {error}"
         raise WheelError(message) from None
     with ExitStack() as stack:
         try:
@@ -153,17 +153,17 @@ def _read_wheel(
         if path not in infos:
             if optional:
                 return ""
-            message = f"{filename} has no {path}"
+            message = f"{filename} has no {shown(path)}"
             raise WheelError(message)
         if infos[path].file_size > _MAX_METADATA:
-            message = f"{filename}: {path} is larger than any honest one"
+            message = f"{filename}: {shown(path)} is larger than any honest one"
             raise WheelError(message)
         with _reading(filename, path):
             return read_text(file, infos[path])
 
     major = str(HeaderParser().parsestr(text("WHEEL")).get("Wheel-Version", "")).partition(".")[0]
     if major != "1":
-        message = f"{filename} is of Wheel-Version {major or '(none)'}, only 1 is known"
+        message = f"{filename} is of Wheel-Version {printable(major) or '(none)'}, only 1 is known"
         raise WheelError(message)
     name, requires_python = _read_metadata(filename, version, text("METADATA"))
     hashes = _read_record(filename, text("RECORD"))
@@ -243,7 +243,7 @@ def _read_metadata(filename: str, version: Version, text: str) -> tuple[str, Spe
         message = f"{filename}: METADATA: {error}"
         raise WheelError(message) from None
     if not same or canonicalize_name(name) != canonicalize_name(filename.partition("-")[0]):
-        message = f"{filename}: METADATA is that of {name} {metadata.get('Version')}"
+        message = f"{filename}: METADATA is that of {printable(name)} {printable(str(metadata.get('Version')))}"
         raise WheelError(message)
     return name, requires_python
 

@@ -6,6 +6,7 @@ import hashlib
 
 from hatch_oci.errors import LockError
 from hatch_oci.layers.entry import Entry, folders_above
+from hatch_oci.layers.member import shown
 
 
 class Placed:
@@ -53,4 +54,4 @@ def _hash(entry: Entry) -> bytes:
 
 
 def _clash(one: str, other: str, path: str) -> LockError:
-    return LockError(f"{one} and {other} put different files at /{path}: exclude one of them")
+    return LockError(f"{one} and {other} put different files at /{shown(path)}: exclude one of them")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hatch_oci.config import registry_options, uses_hatchling
-from hatch_oci.errors import ConfigError, DocumentError, InvalidReference, WheelError
+from hatch_oci.errors import ConfigError, ContentError, DocumentError, InvalidReference
 from hatch_oci.image.config import ConfigEdit, edit_config, read_config
 from hatch_oci.image.document import Node, parse_json
 from hatch_oci.image.manifest import read_manifest
@@ -147,7 +147,8 @@ def test_a_name_of_many_slashes_is_refused_at_once() -> None:
 
 
 def test_a_message_is_plain_and_not_endless_whatever_it_repeats() -> None:
-    assert str(WheelError("a\x1b[2J\r\udcff\u202e\nb" + "c" * 10_000)) == "a?[2J???\nb" + "c" * 1999
+    text = "a\x1b[2J\r\udcff\u202e\nb" + "c" * 10_000
+    assert str(ContentError(text)) == "a?[2J???\nb" + "c" * 1999
 
 
 def test_a_project_that_is_nested_without_end_is_told(tmp_path: Path) -> None:

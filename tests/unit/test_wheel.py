@@ -21,7 +21,7 @@ def refusal(folder: Path, **parts: Any) -> str:
     path = write_wheel(folder, **parts)
     with pytest.raises(WheelError) as error:
         install(path)
-    assert str(error.value).startswith((path.name, "cannot read", "Invalid wheel filename"))
+    assert str(error.value).startswith((path.name, "cannot read"))
     return str(error.value)
 
 
@@ -203,6 +203,9 @@ def test_signatures_of_record_need_no_row_and_are_not_installed(tmp_path: Path) 
         ({"metadata": METADATA.replace("1.0", "1.1")}, f"{FILENAME}: METADATA is that of demo 1.1"),
         ({"metadata": "Name: demo\n"}, f"{FILENAME}: METADATA: Invalid version: ''"),
         ({"metadata": METADATA + "Requires-Python: latest\n"}, f"{FILENAME}: METADATA: Invalid specifier: 'latest'"),
+        ({"metadata": METADATA.replace("1.0", "1.0\n x")}, f"{FILENAME}: METADATA: Invalid version"),
+        ({"metadata": METADATA.replace("Name: demo", "Name: x\n y")}, f"{FILENAME}: METADATA is that of x? y 1.0"),
+        ({"raw": [(member("a\nb"), b"")]}, f"{FILENAME}: a?b has no sha256 hash in RECORD"),
         ({"filename": "demo.whl"}, "Invalid wheel filename"),
         ({"info": "other-1.0.dist-info"}, "one folder demo-VERSION.dist-info, it has: ['other-1.0.dist-info']"),
         ({"files": {"demo-2.dist-info/x": b""}}, "it has: ['demo-1.0.dist-info', 'demo-2.dist-info']"),
