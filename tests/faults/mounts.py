@@ -1,4 +1,4 @@
-"""File systems that a test mounts, which takes root's rights; without them it skips."""
+"""Folders that are full or closed, which takes root's rights to arrange; without them a test skips."""
 
 from __future__ import annotations
 
@@ -34,6 +34,28 @@ def read_only(folder: Path) -> Iterator[None]:
         yield
     finally:
         run("umount", folder)
+
+
+@contextmanager
+def closed(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Take the right to write to a folder away; yield how a command begins that heeds it, which root's do not."""
+    require("setpriv")
+    require_root()
+    mode = folder.stat().st_mode
+    folder.chmod(0o555)
+    try:
+        rights = "-dac_override,-dac_read_search"
+        yield "setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"
+    finally:
+        folder.chmod(mode)
+
+
+def as_stranger() -> tuple[str, ...]:
+    """Return how a command begins that runs as a user whom the system does not know, and who may write everywhere."""
+    require("setpriv")
+    require_root()
+    rights = "+dac_override,+dac_read_search"
+    return "setpriv", "--reuid=54321", f"--inh-caps={rights}", f"--ambient-caps={rights}"
 
 
 def _mount(*words: str | Path) -> None:

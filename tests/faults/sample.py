@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hatch_oci.builder import OCIBuilder
 from tests.e2e.projects import environment, without_proxies
 from tests.unit.building import SCRIPT, WHEEL
 from tests.unit.locked import ONE, locked_project
@@ -28,8 +29,13 @@ def write_project(root: Path, base: str = ONE) -> Path:
     for number in (1, 2):
         (root / "static" / str(number)).mkdir(parents=True)
     set_content(root, 0)
-    builder_of(root, f"{base}\n{COPY}", 'dependencies = ["web"]', f"{SCRIPT}\n{WHEEL}")
+    builder_on(root, base)
     return root
+
+
+def builder_on(project: Path, base: str) -> OCIBuilder:
+    """Let a project have another base; return its builder."""
+    return builder_of(project, f"{base}\n{COPY}", 'dependencies = ["web"]', f"{SCRIPT}\n{WHEEL}")
 
 
 def set_content(project: Path, number: int, size: int = 200_000) -> None:

@@ -37,6 +37,7 @@ from tests.unit.locked import MAJOR, MINOR, base_image
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it forks no servers")
 
 AT_ONCE = 8
+PUSH = (sys.executable, "-m", "hatch_oci", "push", "-q")
 
 
 @pytest.fixture
@@ -197,10 +198,13 @@ def test_corrupted_layout_that_is_pushed(
         for path in some(files_below(layout / "blobs"), amount):
             whole = path.read_bytes()
             damage(path, random.Random(7))
-            push = (sys.executable, "-m", "hatch_oci", "push", "-q", layout, "--to", f"{address}/app", "--tag", "1")
-            attempt(*push, folder=tmp_path, env=env).check_refusal(path.name)
+            # Where nothing is known to be elsewhere: that would be taken, and be whole.
+            fresh = env | {"HATCH_OCI_CACHE_DIR": str(tmp_path / path.name)}
+            repository = path.name[:12]
+            push = (*PUSH, layout, "--to", f"{address}/{repository}", "--tag", "1")
+            attempt(*push, folder=tmp_path, env=fresh).check_refusal(path.name)
+            assert tags_of(address, repository) == []
             path.write_bytes(whole)
-        assert tags_of(address, "app") == []
 
 
 @pytest.mark.parametrize("cache", ["cold", "warm"])

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.requirements import require, require_root
 from tests.faults import forks
 from tests.faults.conftest import Try
-from tests.faults.mounts import read_only, resize, small_disk
+from tests.faults.mounts import closed, read_only, resize, small_disk
 from tests.faults.sample import (
     BUILD,
     LAYOUT,
@@ -32,8 +31,6 @@ AMPLE = {"size": 64 << 20, "nr_inodes": 10_000}
 NOISE = 20_000
 COMMAND = (sys.executable, "-m", *BUILD)
 NO_SPACE, READ_ONLY, DENIED = "No space left on device", "Read-only file system", "Permission denied"
-# What root may do to all files is what others may not.
-AS_OWNER = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts are Linux's")
 
@@ -167,18 +164,6 @@ def test_full_disk_under_the_temporary_folder_at_every_write(
     assert results(dist) == new
 
 
-def as_others(folder: Path, attempt: Try, *command: str | Path, project: Path, env: dict[str, str]) -> Trial:
-    """Run a command as somebody who may not write to a folder of theirs."""
-    require("setpriv")
-    require_root()
-    mode = folder.stat().st_mode
-    folder.chmod(0o555)
-    try:
-        return attempt(*AS_OWNER, *command, folder=project, env=env)
-    finally:
-        folder.chmod(mode)
-
-
 @pytest.mark.parametrize("why", [READ_ONLY, DENIED])
 def test_read_only_output(why: str, project: Path, env: dict[str, str], attempt: Try) -> None:
     dist = project / "dist"
@@ -186,7 +171,8 @@ def test_read_only_output(why: str, project: Path, env: dict[str, str], attempt:
     old = results(dist)
     set_content(project, 1)
     if why == DENIED:
-        done = as_others(dist, attempt, *COMMAND, project=project, env=env)
+        with closed(dist) as heeding:
+            done = attempt(*heeding, *COMMAND, folder=project, env=env)
     else:
         with read_only(dist):
             done = attempt(*COMMAND, folder=project, env=env)
@@ -204,8 +190,8 @@ def test_read_only_cache(cache: str, why: str, project: Path, env: dict[str, str
     old = results(project / "dist")
     set_content(project, 1)
     if why == DENIED:
-        closed = folder / "v1" / "incoming" if cache == "warm" else folder
-        done = as_others(closed, attempt, *COMMAND, project=project, env=env)
+        with closed(folder / "v1" / "incoming" if cache == "warm" else folder) as heeding:
+            done = attempt(*heeding, *COMMAND, folder=project, env=env)
     else:
         with read_only(folder):
             done = attempt(*COMMAND, folder=project, env=env)
@@ -219,8 +205,9 @@ def test_read_only_project(why: str, project: Path, env: dict[str, str], tmp_pat
     build(project, env, tmp_path / "first")
     elsewhere = (*COMMAND, "-d", tmp_path / "second")
     if why == DENIED:
-        refused = as_others(project, attempt, *COMMAND, project=project, env=env)
-        done = as_others(project, attempt, *elsewhere, project=project, env=env)
+        with closed(project) as heeding:
+            refused = attempt(*heeding, *COMMAND, folder=project, env=env)
+            done = attempt(*heeding, *elsewhere, folder=project, env=env)
     else:
         with read_only(project):
             refused = attempt(*COMMAND, folder=project, env=env)
