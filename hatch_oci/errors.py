@@ -27,6 +27,13 @@ from __future__ import annotations
 class OCIError(Exception):
     """Anything that stops a build for a reason which its user can act on."""
 
+    def __str__(self) -> str:
+        """Return the message; what somebody else put into it to steer a terminal is spelled out."""
+        return "".join(
+            character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
+            for character in super().__str__()
+        )
+
 
 class ConfigError(OCIError):
     """Mistakes in the target's table; one line each."""

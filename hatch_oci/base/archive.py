@@ -71,7 +71,7 @@ def _decompress(raw: BinaryIO) -> BinaryIO:
         # Reads all members of a gzip stream, unlike tarfile.
         return cast(BinaryIO, _GZIP(fileobj=raw, mode="rb"))
     if start == b"\x28\xb5\x2f\xfd":
-        options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW}
+        options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW}
         return cast(BinaryIO, zstd.ZstdFile(raw, mode="rb", options=options))
     return raw
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
 from hatch_oci.errors import BaseError
+from hatch_oci.image.document import printable
 from hatch_oci.image.platform import Platform
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def find_python(tree: Tree, env: Mapping[str, str], chosen: str | None, libc: Li
         raise BaseError(message)
     if not files:
         message = (
-            f"no Python found on PATH (looked in {', '.join(folders)}): "
+            f"no Python found on PATH (looked in {printable(', '.join(folders), 400)}): "
             'set python = "/path/to/python3.X" or choose another base-image; '
             "wheel = false is for an image without Python"
         )
