@@ -86,11 +86,11 @@ def members_of(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 def read_member(tar: tarfile.TarFile, info: tarfile.TarInfo, most: int) -> bytes:
     """Return the first `most` bytes of a regular file that `members_of` just yielded."""
-    data = bytearray()
+    data = io.BytesIO()
     if file := tar.extractfile(info):
-        while piece := file.read(min(most - len(data), _MAX_READ)):
-            data += piece
-    return bytes(data)
+        while piece := file.read(min(most - data.tell(), _MAX_READ)):
+            data.write(piece)
+    return data.getvalue()
 
 
 class _Forwards:

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from hatch_oci.base.tree import Tree
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_BINARY = re.compile(r"python(\d+)\.(\d+)(t?)")
+_BINARY = re.compile(r"python([0-9])\.([0-9]{1,3})(t?)")
 _VERSION = re.compile(r"(\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?)\+?")
 _HEAD = 64 * 1024
 _LIBRARY = 64 * 1024 * 1024
+_MAX_LIBRARIES = 8
+"""Of one name, that are searched: a base has one for each architecture and each copy of Python."""
+
 _PT_INTERP = 3
 
 # What wheels call an architecture, and the oldest glibc that a manylinux tag names for it.
@@ -178,9 +181,10 @@ def _patch_version(tree: Tree, env: Mapping[str, str], executable: str, release:
     if match and (version := _VERSION.fullmatch(match[1])):
         return version[1]
     library = f"libpython{release}{threading}.so.1.0"
-    paths = [path for path, entry in tree.walk() if entry.kind == "file" and path.endswith(f"/{library}")]
-    contents = tree.read([executable, *paths], _LIBRARY)
-    return next(filter(None, (_own_version(contents.get(path, b""), release) for path in (executable, *paths))), None)
+    found = [path for path, entry in tree.walk() if entry.kind == "file" and path.endswith(f"/{library}")]
+    paths = [executable, *found[:_MAX_LIBRARIES]]
+    versions = {path: _own_version(data, release) for path, data in tree.each(paths, _LIBRARY)}
+    return next(filter(None, map(versions.get, paths)), None)
 
 
 def _own_version(data: bytes, release: str) -> str | None:
@@ -202,17 +206,18 @@ def _find_libc(tree: Tree, executable: str) -> Libc:
     real = tree.find(loader)
     if is_musl:
         paths = [real[0]] if real else []
-        pattern = re.compile(rb"\x00(1)\.(\d+)\.\d+(?:[-_][^\x00]*)?\x00")
+        pattern = re.compile(rb"\x00(1)\.(\d{1,3})\.\d+(?:[-_][^\x00]*)?\x00")
     else:
         paths = [path for path, entry in tree.walk() if path.endswith("/libc.so.6")]
         # A base may hold libraries for more than one architecture: the loader's own folder comes first.
         beside = f"{posixpath.dirname(real[0])}/libc.so.6" if real else ""
         paths.sort(key=lambda path: (path != beside, len(path), path))
-        pattern = re.compile(rb"release version (\d+)\.(\d+)")
-    contents = tree.read(paths, _LIBRARY)
+        pattern = re.compile(rb"release version (\d{1,3})\.(\d{1,3})(?!\d)")
+    matches = ((path, pattern.search(data)) for path, data in tree.each(paths[:_MAX_LIBRARIES], _LIBRARY))
+    versions = {path: match and (int(match[1]), int(match[2])) for path, match in matches}
     for path in paths:
-        if match := pattern.search(contents.get(path, b"")):
-            return Libc("musl" if is_musl else "glibc", int(match[1]), int(match[2]))
+        if version := versions.get(path):
+            return Libc("musl" if is_musl else "glibc", *version)
     message = f'no C library was found for {executable} ({loader}): set libc = "glibc 2.X" or "musl 1.X"'
     raise BaseError(message)
 

@@ -119,7 +119,7 @@ NOWHERE = [
 ]
 
 
-@pytest.mark.parametrize("to", NOWHERE)
+@pytest.mark.parametrize("to", NOWHERE, ids=range(len(NOWHERE)))
 def test_a_redirect_to_where_no_registry_has_business(to: str, registry: Uploads, victim: Victim) -> None:
     """Where clouds keep their machines' credentials, to files and to what is no URL; even for a registry on this machine."""
     for what in ("manifest", "layer"):
@@ -130,7 +130,9 @@ def test_a_redirect_to_where_no_registry_has_business(to: str, registry: Uploads
 
 
 @pytest.mark.parametrize(
-    "to", ["http://127.0.0.1:{port}", "https://localhost:{port}", "http://[::1]:{port}", "http://10.0.0.1"]
+    "to",
+    ["http://127.0.0.1:{port}", "https://localhost:{port}", "http://[::1]:{port}", "http://10.0.0.1"],
+    ids=["IPv4", "name", "IPv6", "private"],
 )
 def test_a_redirect_from_the_world_into_a_private_network(to: str, world: World, victim: Victim) -> None:
     """To no address that is nearer than the registry, which the proxy has found somewhere in the world."""

@@ -165,6 +165,13 @@ def only(binary: bytes, name: str = "python3.13") -> list[Member]:
             None,
             f"no C library was found for /usr/bin/python3.13 ({GLIBC_LOADER}): {LIBC_ADVICE}",
         ),
+        (
+            # A wheel might be for each of them.
+            [*only(elf(GLIBC_LOADER)), file("lib/libc.so.6", glibc("2.999999999"))],
+            {},
+            None,
+            f"no C library was found for /usr/bin/python3.13 ({GLIBC_LOADER}): {LIBC_ADVICE}",
+        ),
     ],
 )
 def test_what_cannot_be_found_is_told_with_advice(
