@@ -92,7 +92,11 @@ def read_member(tar: tarfile.TarFile, info: tarfile.TarInfo, most: int) -> bytes
     """Return the first `most` bytes of a file, which is the member that `members_of` yielded last."""
     stream = cast(_Forwards, tar.fileobj)
     stream.seek(info.offset_data)
-    return stream.content(min(most, info.size))
+    data = io.BytesIO()
+    # In pieces, not joined at the end: a library may take half of the memory that there is for all.
+    while piece := stream.content(min(most, info.size, data.tell() + _PIECE) - data.tell()):
+        data.write(piece)
+    return data.getvalue()
 
 
 class _Forwards:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
 from hatch_oci.errors import BaseError
+from hatch_oci.image.document import printable
 from hatch_oci.image.platform import Platform
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ _PATCH = r"\.\d{1,3}(?:(?:a|b|rc)\d{1,3})?"
 _VERSION = re.compile(rf"(\d{{1,2}}\.\d{{1,2}}{_PATCH})\+?")
 _HEAD = 64 * 1024
 _LIBRARY = 64 * 1024 * 1024
+_MAX_LIBRARIES = 8
+"""Of one name, that are searched: a base has one for each architecture and each copy of Python."""
+
 _PT_INTERP = 3
 
 # What wheels call an architecture, and the oldest glibc that a manylinux tag names for it.
@@ -112,7 +116,7 @@ def find_python(tree: Tree, env: Mapping[str, str], chosen: str | None, libc: Li
         raise BaseError(message)
     if not files:
         message = (
-            f"no Python found on PATH (looked in {', '.join(folders)}): "
+            f"no Python found on PATH (looked in {printable(', '.join(folders), 400)}): "
             'set python = "/path/to/python3.X" or choose another base-image; '
             "wheel = false is for an image without Python"
         )
@@ -179,9 +183,10 @@ def _patch_version(tree: Tree, env: Mapping[str, str], executable: str, release:
     if match and (version := _VERSION.fullmatch(match[1])):
         return version[1]
     library = f"libpython{release}{threading}.so.1.0"
-    paths = [path for path, entry in tree.walk() if entry.kind == "file" and path.endswith(f"/{library}")]
-    contents = tree.read([executable, *paths], _LIBRARY)
-    return next(filter(None, (_own_version(contents.get(path, b""), release) for path in (executable, *paths))), None)
+    found = [path for path, entry in tree.walk() if entry.kind == "file" and path.endswith(f"/{library}")]
+    paths = [executable, *found[:_MAX_LIBRARIES]]
+    versions = {path: _own_version(data, release) for path, data in tree.each(paths, _LIBRARY)}
+    return next(filter(None, map(versions.get, paths)), None)
 
 
 def _own_version(data: bytes, release: str) -> str | None:
@@ -210,10 +215,11 @@ def _find_libc(tree: Tree, executable: str) -> Libc:
         beside = f"{posixpath.dirname(real[0])}/libc.so.6" if real else ""
         paths.sort(key=lambda path: (path != beside, len(path), path))
         pattern = re.compile(rb"release version (\d{1,2})\.(\d{1,2})(?!\d)")
-    contents = tree.read(paths, _LIBRARY)
+    matches = ((path, pattern.search(data)) for path, data in tree.each(paths[:_MAX_LIBRARIES], _LIBRARY))
+    versions = {path: match and (int(match[1]), int(match[2])) for path, match in matches}
     for path in paths:
-        if match := pattern.search(contents.get(path, b"")):
-            return Libc("musl" if is_musl else "glibc", int(match[1]), int(match[2]))
+        if version := versions.get(path):
+            return Libc("musl" if is_musl else "glibc", *version)
     message = f'no C library was found for {executable} ({loader}): set libc = "glibc 2.X" or "musl 1.X"'
     raise BaseError(message)
 

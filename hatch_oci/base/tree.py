@@ -133,21 +133,22 @@ class Tree:
 
     def read(self, paths: Sequence[str], most: int) -> dict[str, bytes]:
         """Return the first `most` bytes of files, by path; each layer is gone through once."""
+        return dict(self.each(paths, most))
+
+    def each(self, paths: Sequence[str], most: int) -> Iterator[tuple[str, bytes]]:
+        """Yield what `read` returns, one file at a time; of those that come twice in a layer, the last counts."""
         wanted: dict[int, dict[str, list[str]]] = {}
         for path in paths:
             found = self.find(path)
             if found and found[1].kind == "file":
                 members = wanted.setdefault(found[1].layer, {})
                 members.setdefault(found[1].member, []).append(path)
-        contents: dict[str, bytes] = {}
         for number, members in wanted.items():
             with open_layer(self.layers[number], None) as tar:
                 for info in members_of(tar):
-                    # The last member of a name is the one that counts, so no early end.
                     if info.name in members and info.isreg():
                         data = read_member(tar, info, most)
-                        contents |= dict.fromkeys(members[info.name], data)
-        return contents
+                        yield from ((path, data) for path in members[info.name])
 
 
 def read_tree(layers: Sequence[Path], diff_ids: Sequence[Digest], listings: Listings | None = None) -> Tree:

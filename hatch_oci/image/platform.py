@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hatch_oci.errors import PlatformError
-from hatch_oci.image.document import Node
+from hatch_oci.image.document import Node, printable
 
 _PART = re.compile(r"[a-z0-9_.-]+")
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386"}
@@ -27,7 +27,7 @@ class Platform:
     variant: str = ""
 
     def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+        return "/".join(printable(part) for part in (self.os, self.architecture, self.variant) if part)
 
     @classmethod
     def of(cls, os: str, architecture: str, variant: str = "") -> Platform:

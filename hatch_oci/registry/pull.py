@@ -99,10 +99,7 @@ class Repository:
                 # Some registries say of what is private that it is not there.
                 private = "" if session.source else ", or log in if it is private"
                 raise session.problem(reply, str(self._reference), f"; check its name and tag{private}")
-            if media_types.essence(reply.headers.get("content-type")) == "text/html":
-                problem = "answered with a web page, not as a registry: is there a sign-in or proxy in between?"
-                message = f"{session.host} {problem}"
-                raise RegistryError(message)
+            session.check_no_page(reply.headers)
             if isinstance(target, Digest):
                 check_pulled(reply.body, target, session.host)
             return reply

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from hatch_oci.errors import NotFoundError, PlainHTTPError, RegistryError, UnreachableError
+from hatch_oci.image import media_types
 from hatch_oci.image.reference import DOCKER_HUB, Reference, endpoint
 from hatch_oci.registry.attempts import Attempts
 from hatch_oci.registry.authorization import Authorization, Way
+from hatch_oci.registry.headers import Headers
 from hatch_oci.registry.network import Deadline, Scope, is_loopback
 from hatch_oci.registry.options import Patience
 from hatch_oci.registry.said import said
@@ -138,11 +140,20 @@ class Session:
             with self._transport.open(request, deadline) as answer:
                 if not self._is_refusal(answer):
                     self._note(answer)
+                    if answer.status == 200:
+                        self.check_no_page(answer.headers)
                     yield answer
                     return
                 refusal = Reply.of(answer, MAX_ERROR)
             with deadline.paused():
                 self._authorization.learn(refusal, used, seen)
+
+    def check_no_page(self, headers: Headers) -> None:
+        """Raise a `RegistryError` for the headers of a web page, which is neither a manifest nor a blob."""
+        if media_types.essence(headers.get("content-type")) == "text/html":
+            problem = "answered with a web page, not as a registry: is there a sign-in or proxy in between?"
+            message = f"{self.host} {problem}"
+            raise RegistryError(message)
 
     def problem(self, reply: Reply, what: str, advice: str = "") -> RegistryError:
         """Return the error for an answer that is not the one that was hoped for; `advice` is for what is missing."""

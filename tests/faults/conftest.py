@@ -12,6 +12,7 @@ from tests.e2e.projects import environment, without_proxies
 from tests.faults.hostile import IMAGE, Victim, publish
 from tests.faults.trial import Trial, run_trial
 from tests.faults.workshop import Workshop
+from tests.faults.world import World, inhabited
 from tests.unit.uploads import Uploads, serve_uploads
 
 
@@ -54,6 +55,13 @@ def registry() -> Iterator[Uploads]:
     with serve_uploads() as registry:
         publish(registry, IMAGE.manifest)
         yield registry
+
+
+@pytest.fixture
+def world(victim: Victim, tmp_path: Path) -> Iterator[World]:
+    """Serve an image under names of the world, which a proxy knows."""
+    with inhabited(victim, tmp_path) as world:
+        yield world
 
 
 @pytest.fixture

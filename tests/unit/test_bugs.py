@@ -15,6 +15,7 @@ from hatch_oci.errors import ConfigError, ContentError, DocumentError, InvalidRe
 from hatch_oci.image.config import ConfigEdit, edit_config, read_config
 from hatch_oci.image.document import Node, parse_json
 from hatch_oci.image.manifest import read_manifest
+from hatch_oci.image.platform import Platform
 from hatch_oci.image.reference import Reference
 from hatch_oci.output.swap import put_in_place
 from hatch_oci.report import format_size
@@ -131,6 +132,13 @@ def test_no_control_character_of_a_document_reaches_the_terminal(read: Any) -> N
     with pytest.raises(DocumentError) as caught:
         read()
     assert str(caught.value).isprintable()
+
+
+def test_no_error_steers_a_terminal() -> None:
+    error = ContentError("a layer has \x1b[31m\x9b2J\u202ered\r\n\udcff é 漢 😀\tin it")
+    assert str(error) == "a layer has \\x1b[31m\\x9b2J\\u202ered\\r\n\\udcff é 漢 😀\\tin it"
+    assert str(ContentError(f"app: {error}")) == f"app: {error}"
+    assert str(Platform("linux\n\x1b", "amd64")) == "linux??/amd64"
 
 
 @pytest.mark.parametrize("text", ["a@", "a@md5:1", "a@latest"])

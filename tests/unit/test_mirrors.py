@@ -281,10 +281,13 @@ def test_a_foreign_layer_is_fetched_by_https_only(store: BlobStore, told: list[s
         assert other.log == []
 
 
-def test_a_web_page_in_between_is_told_of(registry: Registry, store: BlobStore, told: list[str]) -> None:
-    registry.answers["GET", "/v2/app/manifests/1"] = lambda request: request.reply(
-        200, b"<html>sign in</html>", {"Content-Type": "text/html; charset=utf-8"}
-    )
+@pytest.mark.parametrize("kind", ["manifests", "blobs"])
+def test_a_web_page_in_between_is_told_of(kind: str, registry: Registry, store: BlobStore, told: list[str]) -> None:
+    for name in ("1", *IMAGE.blobs):
+        if (name == "1") is (kind == "manifests"):
+            registry.answers["GET", f"/v2/app/{kind}/{name}"] = lambda request: request.reply(
+                200, b"<html>sign in</html>", {"Content-Type": "text/html; charset=utf-8"}
+            )
     with pytest.raises(RegistryError) as caught:
         pull(f"{registry.address}/app:1", store, told)
     assert str(caught.value) == (
