@@ -146,7 +146,7 @@ def test_sigkill_before_each_change_of_a_file_by_a_build(
             break
     record_property("cases", builds.killed)
     assert builds.killed > amount(1, 20)
-    assert builds.under_way()
+    assert len(builds.under_way()) >= amount(0, 3)
     builds.check_swept()
 
 
