@@ -43,8 +43,15 @@ def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
 def put_in_place(made: Path, target: Path) -> None:
     """Move `made` to `target`; what was there goes to where `made` was, in one step where the system can do that."""
     if not os.path.lexists(target):
-        made.rename(target)
-    elif not _exchange_at_once(os.fsencode(made), os.fsencode(target)):
+        try:
+            made.rename(target)
+        except OSError:
+            # Another build may have been quicker, by a moment.
+            if not os.path.lexists(target):
+                raise
+        else:
+            return
+    if not _exchange_at_once(os.fsencode(made), os.fsencode(target)):
         _exchange_in_steps(made, target)
 
 

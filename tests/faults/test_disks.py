@@ -92,7 +92,7 @@ def test_full_disk_under_the_cache_at_every_write(
     dist = project / "dist"
     old, new = old_and_new(project, env, dist)
     env["HATCH_OCI_CACHE_DIR"] = str(disk / "cache")
-    tries = range(2, 1000, amount(9, 1))
+    tries = range(2, 1000, amount(12, 1))
     for step in tries:
         with small_disk(disk, **options(what, step)):
             done = build(project, env, dist, expect=None)
@@ -106,7 +106,7 @@ def test_full_disk_under_the_cache_at_every_write(
                 build(project, env, project / "other")
                 assert results(project / "other") == new
     record_property("cases", tries.index(step))
-    assert tries.index(step) > amount(3, 30)
+    assert tries.index(step) > amount(2, 30)
     assert results(dist) == new
 
 
@@ -121,7 +121,7 @@ def test_full_disk_under_the_output_at_every_write(
 ) -> None:
     """The old results lie on the disk, and are whole until the new ones are."""
     dist = disk / "dist"
-    tries = range(0, 1000, amount(5, 1))
+    tries = range(0, 1000, amount(7, 1))
     with small_disk(disk, **AMPLE):
         old, new = old_and_new(project, env, dist)
         status = os.statvfs(disk)

@@ -139,14 +139,14 @@ def test_sigkill_before_each_change_of_a_file_by_a_build(
     builds: Builds, cache: str, amount: Callable[[int, int], int], record_property: Callable[[str, object], None]
 ) -> None:
     """More than chance would hit: between any two steps."""
-    for step in range(0, 10_000, amount(20, 3)):
+    for step in range(0, 10_000, amount(40, 3)):
         if cache == "cold":
             builds.empty()
         if builds.kill(step % 2 if cache == "cold" else builds.killed % 2, forks.killed_before_change(step)):
             break
     record_property("cases", builds.killed)
-    assert builds.killed > amount(2, 20)
-    assert builds.under_way()
+    assert builds.killed > amount(1, 20)
+    assert len(builds.under_way()) >= amount(0, 3)
     builds.check_swept()
 
 

@@ -125,7 +125,7 @@ def clock() -> dict[str, str]:
     return {"LD_PRELOAD": str(found[0]), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
 
 
-@pytest.mark.parametrize("offset", ["-50y", "-1h", "+1h", "+30y"])
+@pytest.mark.parametrize("offset", ["-50y", "-1h", "+30y"])
 def test_clock_that_is_wrong(
     offset: str, project: Path, env: dict[str, str], clock: dict[str, str], attempt: Try
 ) -> None:

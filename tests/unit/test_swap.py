@@ -90,6 +90,22 @@ def test_where_nothing_was_the_first_is_moved(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "two"]
 
 
+class Overtaken(type(Path())):  # type: ignore[misc]  # which class a path is of depends on the system
+    """A path at whose move another build puts something there."""
+
+    def rename(self, target: Path) -> Path:
+        if not target.exists():
+            make(target, "folder", "2")
+        return super().rename(target)  # type: ignore[no-any-return]
+
+
+def test_what_came_a_moment_before_is_exchanged(tmp_path: Path) -> None:
+    made = make(tmp_path / "one", "folder", "1")
+    put_in_place(Overtaken(made), tmp_path / "two")
+    assert content(tmp_path / "two") == "1"
+    assert content(made) == "2"
+
+
 class Interrupted(type(Path())):  # type: ignore[misc]  # which class a path is of depends on the system
     """A path at whose move somebody types Ctrl-C."""
 
