@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from hatch_oci.base.python import Libc
 from hatch_oci.errors import RunError
 from hatch_oci.ground import Ground
+from hatch_oci.image.document import printable
 from hatch_oci.installation import Installation
 from hatch_oci.layers.wheel import Wheel
 
@@ -49,14 +50,18 @@ def _check_command(
         # Relative to the working folder, which a user may set anew.
         return
     if found is None:
-        where = "is not in the image" if "/" in program else f"is in no folder of PATH ({':'.join(folders)})"
+        where = (
+            "is not in the image"
+            if "/" in program
+            else f"is in no folder of PATH ({printable(':'.join(folders), 400)})"
+        )
         names = sorted(posixpath.basename(path) for path in scripts)
         listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
         yield f"entrypoint: {program} {where}; scripts of the venv: {listed or 'none'}"
         return
     interpreter = _interpreter(found, ground)
     if interpreter and not ground.has(interpreter.strip("/")):
-        yield f"entrypoint: {program} wants {interpreter} to run it, which is not in the image"
+        yield f"entrypoint: {program} wants {printable(interpreter)} to run it, which is not in the image"
     if installation is None:
         return
     module = scripts.get(found, "")
