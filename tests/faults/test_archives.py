@@ -211,7 +211,9 @@ def test_pipe_or_symlink_for_a_file_of_a_layout(which: str, workshop: Workshop) 
     path.unlink()
     os.mkfifo(path)
     workshop.inspect("oci:base", deadline=15).check_refusal("it is a pipe or a device")
-    workshop.push("base", "127.0.0.1:9/app").check_refusal("")
+    # Layers are read when they are sent.
+    if which != "layer":
+        workshop.push("base", "127.0.0.1:9/app").check_refusal("it is a pipe or a device")
     path.unlink()
     # A secret of this user's is what no message may tell.
     secret = workshop.home / "secret"

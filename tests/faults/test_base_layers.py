@@ -70,13 +70,14 @@ def test_zstd_window_that_takes_all_memory(workshop: Workshop) -> None:
     # A frame that asks for 128 MiB (RFC 8878, 3.1.1.1.2), and repeats a byte in blocks of 128 KiB.
     blocks = ((1 << 1 | 128 * 1024 << 3).to_bytes(3, "little") + b"n") * 1600
     blob = b"\x28\xb5\x2f\xfd" + bytes([0, (27 - 10) << 3]) + blocks
-    refuse(workshop, blob, "cannot be unpacked")
+    refuse(workshop, blob, "too much memory")
 
 
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        pytest.param(sparse, "bytes of headers for one member", id="holes without end"),
         pytest.param(
             lambda: many(header("n" * 100, tarfile.SYMTYPE, target="t" * 100), 150_000),
             "more members than any honest ones",
@@ -87,7 +88,6 @@ def test_zstd_window_that_takes_all_memory(workshop: Workshop) -> None:
             "more members than any honest ones",
             id="long paths",
         ),
-        pytest.param(sparse, "bytes of headers for one member", id="holes without end"),
     ],
 )
 def test_bomb_of_headers_in_a_layer(make: Callable[[], bytes], words: str, workshop: Workshop) -> None:

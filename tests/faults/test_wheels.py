@@ -194,6 +194,7 @@ def test_wheel_with_a_directory_that_takes_all_memory(workshop: Workshop) -> Non
     "parts",
     [
         pytest.param({"metadata": "Name: other\nVersion: 1.0\n"}, id="another project"),
+        pytest.param({"metadata": "Name: \x1b[2Jother\nVersion: 1.0\n"}, id="escapes of a terminal"),
         pytest.param({"metadata": "Name: demo\nVersion: \x1b[2J\n"}, id="no version"),
         pytest.param({"metadata": "Name: demo\nVersion: 1.0\nRequires-Dist: \x1b]0;x\n"}, id="no requirement"),
         pytest.param({"wheel": "Wheel-Version: 9.0\n"}, id="a version of tomorrow"),
