@@ -15,17 +15,19 @@ from hatch_oci.config import registry_options
 from hatch_oci.errors import OCIError
 from hatch_oci.image.platform import Platform
 from hatch_oci.inspection import inspect
+from hatch_oci.proving import add_commands as add_proving
 from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
-from hatch_oci.shipping import add_commands
+from hatch_oci.shipping import add_commands as add_shipping
 from hatch_oci.store.blobs import BlobStore, cache_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for; return the exit code: 0, 1 after an error, 2 for wrong usage."""
+    """Do what the command line asks for; return the exit code: 0, 1 after an error or a no, 2 for wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options, _reporter(options))
+        # A command that has nothing but its result to tell returns none.
+        return int(options.run(options, _reporter(options)) or 0)
     except OCIError as error:
         _complain(str(error), options.verbose)
     except BrokenPipeError:
@@ -35,8 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error), options.verbose)
     except KeyboardInterrupt:
         return 130
-    else:
-        return 0
     return 1
 
 
@@ -58,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     inspect_parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
     inspect_parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
     inspect_parser.set_defaults(run=_inspect)
-    add_commands(commands)
+    add_shipping(commands)
+    add_proving(commands)
     return parser
 
 
