@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from hatch_oci.config import registry_options
 from hatch_oci.errors import OCIError
 from hatch_oci.image.platform import Platform
 from hatch_oci.inspection import inspect
+from hatch_oci.printing import print_result
 from hatch_oci.proving import add_commands as add_proving
 from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
@@ -68,25 +68,7 @@ def _inspect(options: argparse.Namespace, reporter: Reporter) -> None:
     with closing(Remote(registry_options(root), reporter)) as remote:
         platform = Platform.parse(options.platform)
         found = inspect(options.reference, platform, root, BlobStore(cache_folder()), remote)
-    _print(json.dumps(found.to_json(), indent=2) if options.json else found.to_text())
-
-
-def _print(text: str) -> None:
-    # Python has none where it is closed.
-    if sys.stdout is None:
-        message = "the standard output is closed"
-        raise OCIError(message)
-    try:
-        # Whatever the terminal's encoding, a label of somebody's image must not end in a traceback.
-        print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding), flush=True)
-    except OSError as error:
-        # Python would try once more at its end, and complain.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise
-        message = f"cannot write to the standard output: {error.strerror or error}"
-        raise OCIError(message) from error
+    print_result(json.dumps(found.to_json(), indent=2) if options.json else found.to_text())
 
 
 def _tell(text: str) -> None:

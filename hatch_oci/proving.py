@@ -1,20 +1,27 @@
-"""The commands about what an image is made of: `pin`."""
+"""The commands about what an image is made of: `pin` and `diff`."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from contextlib import closing
 from pathlib import Path
 
-from hatch_oci.config import chosen_base
+from hatch_oci.comparison.compare import compare
+from hatch_oci.comparison.subject import check_whole, open_subject
+from hatch_oci.comparison.telling import to_json, to_text
+from hatch_oci.config import chosen_base, registry_options
 from hatch_oci.pinning import check, pin, update
+from hatch_oci.printing import print_result
 from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, cache_folder
 
+_IMAGE = "the path of a layout, a reference to a registry, or all else that `base-image` may be"
+
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `pin`; each parsed command has a `run` that takes the options and a reporter, and returns its exit code."""
+    """Add them; each parsed command has a `run` that takes the options and a reporter, and returns its exit code."""
     pin_parser = commands.add_parser(
         "pin",
         help="pin the base image by its digest",
@@ -25,7 +32,17 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     how.add_argument("--update", action="store_true", help="move a pinned base to what its tag stands for today")
     how.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the tag has moved on")
     pin_parser.set_defaults(run=_pin)
-    for parser in (pin_parser,):
+    diff_parser = commands.add_parser(
+        "diff",
+        help="tell what differs between two images",
+        description="Tell what differs between two images: configuration, layers, packages and files, for each platform "
+        "that both are for.",
+    )
+    for name in ("old", "new"):
+        diff_parser.add_argument(name, help=_IMAGE)
+    diff_parser.add_argument("--json", action="store_true", help="print JSON")
+    diff_parser.set_defaults(run=_diff)
+    for parser in (pin_parser, diff_parser):
         parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
         parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
 
@@ -36,7 +53,17 @@ def _pin(options: argparse.Namespace, reporter: Reporter) -> int:
     with closing(Remote(chosen.registries, reporter)) as remote:
         if options.check:
             holds, text = check(chosen, remote, store)
-            print(text)
+            print_result(text)
             return 0 if holds else 1
-        print((update if options.update else pin)(chosen, root, remote, store))
+        print_result((update if options.update else pin)(chosen, root, remote, store))
     return 0
+
+
+def _diff(options: argparse.Namespace, reporter: Reporter) -> None:
+    root, store = Path.cwd(), BlobStore(cache_folder())
+    with closing(Remote(registry_options(root), reporter)) as remote:
+        old, new = (open_subject(text, root, store, remote) for text in (options.old, options.new))
+        for subject in (old, new):
+            check_whole(subject)
+        changes = compare(old, new, store, reporter)
+    print_result(json.dumps(to_json(changes), indent=2) if options.json else to_text(changes))

@@ -44,8 +44,10 @@ class Entry:
     mode: int = 0o755
     link: str = ""
     layer: int = -1
+    """Where it comes from; -1 for a folder that no layer has an entry for."""
+
     member: str = ""
-    """The name of a file's content in that layer's tar."""
+    """Its name in that layer's tar, where also a file's content is."""
 
     children: dict[str, Entry] = field(default_factory=dict)
 
@@ -134,7 +136,12 @@ def read_tree(layers: Sequence[Path], diff_ids: Sequence[Digest], listings: List
 def list_layer(path: Path, diff_id: Digest) -> list[Member]:
     """Return the members of a layer, which knows nothing of those below it; a `ContentError` as `read_tree`'s."""
     with open_layer(path, diff_id) as tar:
-        return [Member(info.name, _kind(info), info.mode, info.linkname) for info in members_of(tar)]
+        return [member_of(info) for info in members_of(tar)]
+
+
+def member_of(info: tarfile.TarInfo) -> Member:
+    """Return what a tree needs to know of a member."""
+    return Member(info.name, _kind(info), info.mode, info.linkname)
 
 
 def _kind(info: tarfile.TarInfo) -> str:
@@ -167,7 +174,7 @@ def _apply(tree: Tree, number: int, members: Sequence[Member]) -> None:
         entry = _entry(tree, number, member)
         there = folders[parent].children.get(parts[-1])
         if there is not None and there.kind == entry.kind == "folder":
-            there.mode = entry.mode
+            there.mode, there.layer, there.member = entry.mode, entry.layer, entry.member
             continue
         if there is not None and there.kind in ("folder", "link"):
             folders.clear()
@@ -198,10 +205,11 @@ def _folder(tree: Tree, parts: tuple[str, ...]) -> Entry:
 
 def _entry(tree: Tree, number: int, member: Member) -> Entry:
     if member.kind == "link":
-        return Entry("link", link=member.link)
-    if member.kind == "hard link":
-        target = tree.find(member.link)
-        return target[1] if target and target[1].kind == "file" else Entry("other")
+        return Entry("link", link=member.link, layer=number, member=member.name)
+    if member.kind == "hard link" and (target := tree.find(member.link)) and target[1].kind == "file":
+        return target[1]
     if member.kind == "file":
         return Entry("file", member.mode, layer=number, member=member.name, children=_CHILDLESS)
-    return Entry(member.kind, member.mode) if member.kind == "folder" else Entry("other")
+    if member.kind == "folder":
+        return Entry("folder", member.mode, layer=number, member=member.name)
+    return Entry("other", layer=number, member=member.name)
