@@ -1,4 +1,4 @@
-"""The commands about what an image is made of: `pin` and `diff`."""
+"""The commands about what an image is made of: `pin`, `diff` and `verify`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from hatch_oci.comparison.compare import compare
 from hatch_oci.comparison.subject import check_whole, open_subject
 from hatch_oci.comparison.telling import to_json, to_text
-from hatch_oci.config import chosen_base, registry_options
+from hatch_oci.config import chosen_base, image_folder, registry_options
+from hatch_oci.output.reading import find_layout
 from hatch_oci.pinning import check, pin, update
 from hatch_oci.printing import print_result
 from hatch_oci.registry.remote import Remote
@@ -42,7 +43,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         diff_parser.add_argument(name, help=_IMAGE)
     diff_parser.add_argument("--json", action="store_true", help="print JSON")
     diff_parser.set_defaults(run=_diff)
-    for parser in (pin_parser, diff_parser):
+    verify_parser = commands.add_parser(
+        "verify",
+        help="tell whether an image is what the sources give",
+        description="Build the project once more, beside, and compare; exit with 1 if that gives another image.",
+    )
+    verify_parser.add_argument("image", nargs="?", help=f"{_IMAGE}; by default the layout in dist")
+    verify_parser.set_defaults(run=_verify)
+    for parser in (pin_parser, diff_parser, verify_parser):
         parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
         parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
 
@@ -67,3 +75,15 @@ def _diff(options: argparse.Namespace, reporter: Reporter) -> None:
             check_whole(subject)
         changes = compare(old, new, store, reporter)
     print_result(json.dumps(to_json(changes), indent=2) if options.json else to_text(changes))
+
+
+def _verify(options: argparse.Namespace, reporter: Reporter) -> int:
+    # Not above: only this one has a use for a builder.
+    from hatch_oci.verification import verify
+
+    root, store = Path.cwd(), BlobStore(cache_folder())
+    text = options.image or str(find_layout(image_folder(root)))
+    with closing(Remote(registry_options(root), reporter)) as remote:
+        holds, verdict = verify(text, root, store, remote)
+    print_result(verdict)
+    return 0 if holds else 1

@@ -25,7 +25,7 @@ def compare(old: Subject, new: Subject, store: BlobStore, reporter: Reporter) ->
         old=old.name,
         new=new.name,
         digests=(old.digest, new.digest),
-        index=changes_of(_index(old), _index(new)),
+        index=index_changes(old, new),
         removed_platforms=tuple(platform for platform in old.images if platform not in new.images),
         added_platforms=tuple(platform for platform in new.images if platform not in old.images),
         images=tuple(
@@ -41,7 +41,7 @@ def compare_images(
     files: tuple[FileChange, ...] = ()
     packages: tuple[Change, ...] = ()
     if old.base.config.diff_ids != new.base.config.diff_ids:
-        keys = [_fetch(image, store, reporter) for image in (old, new)]
+        keys = [fetch_keys(image, store, reporter) for image in (old, new)]
         described = describe_layers([*keys[0], *keys[1]])
         was, now = (merge(one, described) for one in keys)
         files = tuple(_file_changes(was.files, now.files))
@@ -59,7 +59,13 @@ def compare_images(
     )
 
 
-def _fetch(image: OneImage, store: BlobStore, reporter: Reporter) -> list[LayerKey]:
+def index_changes(old: Subject, new: Subject) -> tuple[Change, ...]:
+    """Return what differs above the images for the platforms."""
+    return changes_of(_index(old), _index(new))
+
+
+def fetch_keys(image: OneImage, store: BlobStore, reporter: Reporter) -> list[LayerKey]:
+    """Return an image's layers in the store, as they are read."""
     blobs = fetch_layers(image.base, store, reporter)
     return [(blob.path, diff_id) for blob, diff_id in zip(blobs, image.base.config.diff_ids, strict=True)]
 
