@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -17,12 +18,12 @@ import pytest
 
 from demo.base import Image, digest
 from hatch_oci.cli import main
-from tests.unit.bases import served
+from tests.unit.bases import AMD64, served
 from tests.unit.building import SCRIPT, WHEEL, blob, build, read
 from tests.unit.dependencies import package_wheel, snapshot
 from tests.unit.filesystems import file
 from tests.unit.layouts import blob_path, write_layout
-from tests.unit.locked import SITE, layers, locked_project, write_bases
+from tests.unit.locked import MAJOR, MINOR, SITE, base_image, layers, locked_project, write_bases
 from tests.unit.locks import write_lock
 from tests.unit.projects import builder_of
 
@@ -181,6 +182,38 @@ def test_a_damaged_layer_is_named_with_the_file(holds: str, layout: Path, verify
     assert f"it is not what its digest {layers(layout)[holds]} says: byte {at}" in found
     assert ": /" in found
     assert cause == "Likely cause: the image was changed after it was built"
+
+
+def test_a_layer_that_is_cut_short_is_named_with_where_it_ends(project: Path, verify: Verify) -> None:
+    for number in range(40):
+        # As different as they are large, so that many bytes are left of them.
+        (project / "static" / f"{number:02}").write_bytes(
+            b"".join(digest(bytes([number, n])).encode() for n in range(99))
+        )
+    layout = made(project)
+    path = blob_path(layout, layers(layout)["files /srv"])
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[: len(data) * 3 // 4])
+    found = verify()[1]
+    assert re.match(
+        rf"layer {number_of(layout, 'files /srv')} \(files /srv\): /srv(/\d\d)?: cannot be read; it is not", found
+    )
+    assert f"byte {len(data) * 3 // 4}: its end in the image, 0x" in found
+
+
+def test_a_sparse_layout_is_verified_by_its_digest(
+    project: Path, monkeypatch: pytest.MonkeyPatch, verify: Verify
+) -> None:
+    base = base_image(AMD64, (), f"{MAJOR}.{MINOR}.2")
+    with served(base) as registry:
+        table = f'base-image = "{registry.address}/app@{digest(base.manifest)}"'
+        build(builder_of(project, table, NEEDS, f"{SCRIPT}\n{WHEEL}"))
+        with monkeypatch.context() as patch:
+            patch.setenv("HATCH_OCI_SPARSE", "1")
+            layout = build(builder_of(project, table, NEEDS, f"{SCRIPT}\n{WHEEL}"))
+        assert not blob_path(layout, json.loads(base.manifest)["layers"][0]["digest"]).exists()
+        assert verify(expect=0) == [f"same {top(layout)}"]
 
 
 def test_damage_that_the_cache_shares_is_found(layout: Path, verify: Verify) -> None:
