@@ -44,12 +44,11 @@ class OneImage:
     def layers(self) -> list[LayerFacts]:
         """Its layers, the lowest first."""
         config = self.base.config
-        history = [entry for entry in config.document.get("history") or [] if not entry.get("empty_layer")]
-        told = [str(entry.get("created_by", "")) for entry in history] if config.history_fits else []
-        return [
-            LayerFacts(layer, diff_id, (told[number] if told else "").removeprefix(_OURS))
-            for number, (layer, diff_id) in enumerate(zip(self.base.layers, config.diff_ids, strict=True))
-        ]
+        told = [""] * len(config.diff_ids)
+        if config.history_fits:
+            steps = [step for step in config.document.get("history") or [] if step.get("empty_layer") is not True]
+            told = [str(step.get("created_by", "")).removeprefix(_OURS) for step in steps]
+        return [LayerFacts(*facts) for facts in zip(self.base.layers, config.diff_ids, told, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import re
 import shutil
 import stat
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,12 @@ def clone(tmp_path: Path) -> Path:
 
 
 def test_another_clone_says_same(layout: Path, clone: Path, registry: Registry, tmp_path: Path) -> None:
-    """With a home, a cache, a time zone and a locale of its own; nothing is left in the clone."""
+    """With a home, a cache, a time zone and a locale of its own, also of what was pushed; nothing is left in the clone."""
     env = environment(tmp_path / "another-home", BASE_IMAGE=registry.base("oci"), TZ="Pacific/Auckland", LC_ALL="C")
     assert _verify(clone, env, layout).stdout == f"same {_digest(layout)}\n"
+    repository = f"{registry.address}/verified-{uuid.uuid4()}"
+    run(sys.executable, "-m", "hatch_oci", "push", layout, "--to", repository, cwd=clone, env=env)
+    assert _verify(clone, env, f"{repository}:1.0.0").stdout == f"same {_digest(layout)}\n"
     assert not (clone / "dist").exists()
 
 
@@ -95,8 +99,8 @@ def test_what_differs_is_what_differs_when_unpacked(
     assert told == _unpacked_differences(layout, layout_of(clone), tmp_path)
 
 
-def _verify(project: Path, env: dict[str, str], layout: Path, expect: int = 0) -> Finished:
-    return run(sys.executable, "-m", "hatch_oci", "verify", layout, cwd=project, env=env, expect=expect)
+def _verify(project: Path, env: dict[str, str], image: Path | str, expect: int = 0) -> Finished:
+    return run(sys.executable, "-m", "hatch_oci", "verify", image, cwd=project, env=env, expect=expect)
 
 
 def _digest(layout: Path) -> str:

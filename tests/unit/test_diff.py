@@ -194,6 +194,32 @@ def test_a_layer_may_be_compressed_otherwise(diff: Diff, capsys: pytest.CaptureF
     assert "layer 0, with the same content" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("history", "holds"),
+    [
+        ([{"created_by": "hatch-oci-image: x"}, {"created_by": "y", "empty_layer": True}], "x"),
+        ([{"created_by": "x", "empty_layer": "odd"}], "x"),
+        ([{"created_by": None}], "None"),
+        ([{"empty_layer": True}], ""),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_what_a_layer_holds_is_taken_from_a_history_that_fits(history: Any, holds: str, diff: Diff) -> None:
+    found = diff(with_history(image_of(LOWER), history), with_history(image_of(LOWER[:1]), history))
+    layers = found["platforms"]["linux/amd64"]["layers"]
+    assert [one[side]["holds"] for side, one in zip(("old", "new"), layers, strict=True)] == [holds, holds]
+
+
+def with_history(one: Image, history: Any) -> Image:
+    """Return the image with another history in its config."""
+    manifest = json.loads(one.manifest)
+    name = manifest["config"]["digest"]
+    config = json.dumps(json.loads(one.blobs[name]) | {"history": history}).encode()
+    manifest["config"] |= {"digest": digest(config), "size": len(config)}
+    return Image(json.dumps(manifest).encode(), {**one.blobs, digest(config): config})
+
+
 def test_what_both_have_is_not_read(diff: Diff) -> None:
     """The layer is no tar at all."""
     broken = Layer(b"no tar", digest(b"no tar"), "broken")
