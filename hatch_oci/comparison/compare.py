@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from hatch_oci.base.packages import read_info_name
@@ -19,7 +21,7 @@ from hatch_oci.store.blobs import BlobStore
 
 
 def compare(old: Subject, new: Subject, store: BlobStore, reporter: Reporter) -> Changes:
-    """Return what differs; layers are fetched, and read, only where the two have not all of them in common."""
+    """Return what differs; layers that both have are fetched, and read, only where it depends on them."""
     both = [platform for platform in old.images if platform in new.images]
     return Changes(
         old=old.name,
@@ -41,9 +43,7 @@ def compare_images(
     files: tuple[FileChange, ...] = ()
     packages: tuple[Change, ...] = ()
     if old.base.config.diff_ids != new.base.config.diff_ids:
-        keys = [fetch_keys(image, store, reporter) for image in (old, new)]
-        described = describe_layers([*keys[0], *keys[1]])
-        was, now = (merge(one, described) for one in keys)
+        was, now = _contents(old, new, store, reporter)
         files = tuple(_file_changes(was.files, now.files))
         packages = changes_of(*_packages(was, now))
     layers = old.layers, new.layers
@@ -64,10 +64,27 @@ def index_changes(old: Subject, new: Subject) -> tuple[Change, ...]:
     return changes_of(_index(old), _index(new))
 
 
-def fetch_keys(image: OneImage, store: BlobStore, reporter: Reporter) -> list[LayerKey]:
-    """Return an image's layers in the store, as they are read."""
-    blobs = fetch_layers(image.base, store, reporter)
-    return [(blob.path, diff_id) for blob, diff_id in zip(blobs, image.base.config.diff_ids, strict=True)]
+def fetch_keys(
+    image: OneImage, store: BlobStore, reporter: Reporter, start: int = 0, end: int | None = None
+) -> list[LayerKey]:
+    """Return an image's layers in the store, or some of them, as they are read."""
+    blobs = fetch_layers(replace(image.base, layers=image.base.layers[start:end]), store, reporter)
+    return [(blob.path, diff_id) for blob, diff_id in zip(blobs, image.base.config.diff_ids[start:end], strict=True)]
+
+
+def _contents(old: OneImage, new: OneImage, store: BlobStore, reporter: Reporter) -> tuple[Contents, Contents]:
+    """Return the files of both, without those that both have of lowest layers that need not be read."""
+    pairs = zip(old.base.config.diff_ids, new.base.config.diff_ids, strict=False)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    keys = [fetch_keys(image, store, reporter, shared) for image in (old, new)]
+    described = describe_layers([*keys[0], *keys[1]])
+    steps = [[[one.step for one in described[layer]] for layer in layers] for layers in keys]
+    # The same names one after the other replace and hide the same of what is below.
+    if steps[0] != steps[1]:
+        below = fetch_keys(old, store, reporter, 0, shared)
+        described |= describe_layers(below)
+        keys = [[*below, *layers] for layers in keys]
+    return merge(keys[0], described), merge(keys[1], described)
 
 
 def _index(subject: Subject) -> dict[str, str]:

@@ -54,6 +54,11 @@ class Described(NamedTuple):
     member: Member
     attributes: Attributes
 
+    @property
+    def step(self) -> tuple[str, str, str]:
+        """What it does to the layers below."""
+        return self.member.name, self.member.kind, self.member.link
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:

@@ -227,6 +227,35 @@ def test_what_both_have_is_not_read(diff: Diff) -> None:
     assert one_of(found, "configuration") == {"config.User": ("a", "b")}
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "changed", "reads"),
+    [
+        ([file("c", b"1"), folder("d")], [file("c", b"2"), folder("d", 0o700)], {"/c": "content", "/d": "mode"}, False),
+        ([whiteout("c"), file("x", b"1")], [whiteout("c"), file("x", b"2")], {"/x": "content"}, False),
+        ([hard_link("x", "c"), file("y", b"1")], [hard_link("x", "c"), file("y", b"2")], {"/y": "content"}, False),
+        ([hard_link("x", "c")], [hard_link("x", "d/a")], {"/x": "content"}, True),
+        ([link("x", "c")], [link("x", "d")], {"/x": "link"}, True),
+        ([file("x")], [folder("x")], {"/x": "kind,size,content"}, True),
+        ([file("d")], [folder("d")], {"/d": "kind,size,content", "/d/a": "added", "/d/b": "added"}, True),
+        ([whiteout("c"), file("x")], [file("c", b"c"), file("x")], {"/c": "added"}, True),
+        ([file("x")], [file("x"), file("y")], {"/y": "added"}, True),
+    ],
+)
+def test_a_layer_below_is_read_only_where_it_matters(
+    old: Sequence[Member],
+    new: Sequence[Member],
+    changed: dict[str, str],
+    reads: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one, other = image_of(LOWER, old), image_of(LOWER, new)
+    with served(one, other, two=other.manifest) as registry:
+        assert main(["diff", f"{registry.address}/app:1", f"{registry.address}/app:two", "--json", "-q"]) == 0
+        fetched = {path.rpartition("/")[2] for method, path in registry.log if method == "GET" and "/blobs/" in path}
+    assert files_of(json.loads(capsys.readouterr().out)) == changed
+    assert (layers_of(one)[0] in fetched) is reads
+
+
 def test_the_configuration_is_told_value_by_value(diff: Diff) -> None:
     old = image_of(LOWER, Env=["A=1", "B=2"], Cmd=["x"], Labels={"l": "1"}, ExposedPorts={"80/tcp": {}})
     new = image_of(LOWER, Env=["B=3", "C=4", "A=1"], Cmd=["x", "y"], Labels={"l": "2"})
