@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -83,6 +84,9 @@ def _verify(options: argparse.Namespace, reporter: Reporter) -> int:
 
     root, store = Path.cwd(), BlobStore(cache_folder())
     text = options.image or str(find_layout(image_folder(root)))
+    if options.quiet:
+        # What a builder says goes by Hatch's own variable.
+        os.environ["HATCH_QUIET"] = str(options.quiet)
     with closing(Remote(registry_options(root), reporter)) as remote:
         holds, verdict = verify(text, root, store, remote)
     print_result(verdict)

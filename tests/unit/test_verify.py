@@ -56,14 +56,16 @@ Verify = Callable[..., list[str]]
 
 
 @pytest.fixture
-def verify(capsys: pytest.CaptureFixture[str]) -> Verify:
+def verify(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Verify:
     """Return what verifies an image, which must end with this exit code, and returns the lines that are told."""
 
     def run(*arguments: str | Path, expect: int = 1) -> list[str]:
         capsys.readouterr()
+        monkeypatch.setenv("HATCH_QUIET", "0")
         assert main(["verify", "-q", *map(str, arguments)]) == expect
         output, errors = capsys.readouterr()
         assert "Traceback" not in errors
+        assert "Layer " not in errors
         return output.splitlines()
 
     return run
