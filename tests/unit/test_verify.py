@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import os
 import re
@@ -12,7 +10,6 @@ import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +19,8 @@ from tests.unit.bases import AMD64, served
 from tests.unit.building import SCRIPT, WHEEL, blob, build, read
 from tests.unit.dependencies import package_wheel, snapshot
 from tests.unit.filesystems import file
-from tests.unit.layouts import blob_path, write_layout
+from tests.unit.forgeries import forged, number_of, rewrite, top
+from tests.unit.layouts import blob_path
 from tests.unit.locked import MAJOR, MINOR, SITE, base_image, layers, locked_project, write_bases
 from tests.unit.locks import write_lock
 from tests.unit.projects import builder_of
@@ -69,51 +67,6 @@ def verify(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         return output.splitlines()
 
     return run
-
-
-def top(layout: Path) -> str:
-    (entry,) = json.loads((layout / "index.json").read_bytes())["manifests"]
-    return str(entry["digest"])
-
-
-def number_of(layout: Path, holds: str) -> int:
-    """Return which layer holds that, counted from one."""
-    return [*layers(layout)].index(holds) + 1
-
-
-Edit = Callable[[tarfile.TarInfo, bytes], bytes]
-
-
-def forged(layout: Path, holds: str, edit: Edit, at: Path) -> Path:
-    """Write the image with an edited layer, whose digests are all right, into a layout of its own."""
-    manifest, config = read(layout)
-    number = number_of(layout, holds) - 1
-    buffer = io.BytesIO()
-    with (
-        tarfile.open(blob(layout, manifest["layers"][number])) as old,
-        tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as new,
-    ):
-        for info in old:
-            content = old.extractfile(info) if info.isreg() else None
-            data = edit(info, content.read() if content else b"")
-            info.size = len(data)
-            new.addfile(info, io.BytesIO(data))
-    packed = gzip.compress(buffer.getvalue(), mtime=0)
-    manifest["layers"][number] |= {"digest": digest(packed), "size": len(packed)}
-    config["rootfs"]["diff_ids"][number] = digest(buffer.getvalue())
-    kept = [blob(layout, one).read_bytes() for one in manifest["layers"] if one["digest"] != digest(packed)]
-    return written(manifest, config, [packed, *kept], at)
-
-
-def written(manifest: dict[str, Any], config: dict[str, Any], blobs: list[bytes], at: Path) -> Path:
-    raw = json.dumps(config).encode()
-    manifest["config"] |= {"digest": digest(raw), "size": len(raw)}
-    return write_layout(at, [Image(json.dumps(manifest).encode(), {digest(one): one for one in (raw, *blobs)})])
-
-
-def rewrite(at: str, change: Callable[[bytes], bytes]) -> Edit:
-    """Return what changes the content of one file."""
-    return lambda info, data: change(data) if f"/{info.name}" == at else data
 
 
 def test_another_clone_gives_the_same(
