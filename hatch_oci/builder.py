@@ -23,6 +23,7 @@ from hatchling.plugin.manager import PluginManager
 
 from hatch_oci.assembly import assemble, check_format
 from hatch_oci.base.look import Contents, fetch_and_look, recall_contents
+from hatch_oci.base.name import is_fixed
 from hatch_oci.base.resolve import Base, fetch_layers, resolve
 from hatch_oci.config import OCIConfig, describe, needs_of, uses_hatchling, wheel_builder
 from hatch_oci.counts import Counts
@@ -111,6 +112,10 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         """Make the images for all platforms, and what there is to say of them."""
         settings = self.config.settings
         reporter = self._reporter()
+        if not is_fixed(settings.base_image):
+            reporter.info(
+                f"Base {settings.base_image} is not pinned: `python -m hatch_oci pin` writes its digest behind the tag"
+            )
         with ExitStack() as stack:
             store = BlobStore(cache_folder(), counts)
             remote = stack.enter_context(closing(Remote(settings.registries, reporter, counts=counts)))

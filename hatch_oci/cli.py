@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from hatch_oci.config import registry_options
 from hatch_oci.errors import OCIError
 from hatch_oci.image.platform import Platform
 from hatch_oci.inspection import inspect
+from hatch_oci.printing import print_result
+from hatch_oci.proving import add_commands as add_proving
 from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
-from hatch_oci.shipping import add_commands
+from hatch_oci.shipping import add_commands as add_shipping
 from hatch_oci.store.blobs import BlobStore, cache_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for; return the exit code: 0, 1 after an error, 2 for wrong usage."""
+    """Do what the command line asks for; return the exit code: 0, 1 after an error or a no, 2 for wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options, _reporter(options))
+        # A command that has nothing but its result to tell returns none.
+        return int(options.run(options, _reporter(options)) or 0)
     except OCIError as error:
         _complain(str(error), options.verbose)
     except BrokenPipeError:
@@ -35,8 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(f"cannot use {error.filename}: {error.strerror}" if error.filename else str(error), options.verbose)
     except KeyboardInterrupt:
         return 130
-    else:
-        return 0
     return 1
 
 
@@ -58,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     inspect_parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
     inspect_parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
     inspect_parser.set_defaults(run=_inspect)
-    add_commands(commands)
+    add_shipping(commands)
+    add_proving(commands)
     return parser
 
 
@@ -67,25 +68,7 @@ def _inspect(options: argparse.Namespace, reporter: Reporter) -> None:
     with closing(Remote(registry_options(root), reporter)) as remote:
         platform = Platform.parse(options.platform)
         found = inspect(options.reference, platform, root, BlobStore(cache_folder()), remote)
-    _print(json.dumps(found.to_json(), indent=2) if options.json else found.to_text())
-
-
-def _print(text: str) -> None:
-    # Python has none where it is closed.
-    if sys.stdout is None:
-        message = "the standard output is closed"
-        raise OCIError(message)
-    try:
-        # Whatever the terminal's encoding, a label of somebody's image must not end in a traceback.
-        print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding), flush=True)
-    except OSError as error:
-        # Python would try once more at its end, and complain.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise
-        message = f"cannot write to the standard output: {error.strerror or error}"
-        raise OCIError(message) from error
+    print_result(json.dumps(found.to_json(), indent=2) if options.json else found.to_text())
 
 
 def _tell(text: str) -> None:

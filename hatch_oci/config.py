@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,12 @@ from hatch_oci.lock.needs import Needs
 from hatch_oci.registry_settings import read_registry_options
 from hatch_oci.settings import Project, Settings, read_settings
 from hatch_oci.table import Table
+from hatch_oci.values import read_base_image, read_platforms
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hatch_oci.image.platform import Platform
     from hatch_oci.lock.needs import Wanted
     from hatch_oci.registry.options import RegistryOptions
 
@@ -96,6 +99,38 @@ def registry_options(root: Path) -> RegistryOptions:
     if table.mistakes:
         raise ConfigError(table.mistakes)
     return options
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenBase:
+    """What the target's table says of the base, read without the rest of it."""
+
+    written: str | None
+    """As it stands there, with fields such as `{env:NAME}`; None where the default holds."""
+
+    name: str
+    platforms: tuple[Platform, ...]
+    registries: RegistryOptions
+    format: Callable[[str], str]
+    """Fills in the fields."""
+
+
+def chosen_base(root: Path) -> ChosenBase:
+    """Return the base of the project at `root`; a `ConfigError` lists what is wrong with the keys that name it."""
+    if not (root / "pyproject.toml").is_file():
+        raise ConfigError([f"no project in {root}: there is no pyproject.toml"])
+    table = _build_table(root).table("targets").table("oci")
+    try:
+        allowed = ProjectMetadata(str(root), PluginManager()).core.python_constraint
+    except (ValueError, TypeError) as error:
+        raise ConfigError([f"pyproject.toml: {error}"]) from error
+    name = read_base_image(table, allowed)
+    chosen = ChosenBase(
+        table.values.get("base-image"), name, read_platforms(table), read_registry_options(table), table.format
+    )
+    if table.mistakes:
+        raise ConfigError(table.mistakes)
+    return chosen
 
 
 def image_folder(root: Path) -> Path:

@@ -18,6 +18,11 @@ def is_local(text: str) -> bool:
     return bool(colon) and scheme in _LOCAL
 
 
+def is_fixed(text: str) -> bool:
+    """Tell whether a base stays the same wherever it is built on: one out of a registry has to be pinned for that."""
+    return text == "scratch" or is_local(text) or "@" in text
+
+
 def check_base_name(text: str) -> None:
     """Raise an `InvalidReference`, in one line, unless `text` may name a base."""
     scheme, colon, rest = text.partition(":")

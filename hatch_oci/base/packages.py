@@ -18,15 +18,21 @@ _INFO = re.compile(
 )
 
 
+def read_info_name(name: str) -> tuple[str, str] | None:
+    """Return the normalised name and the version that the folder of an installed package says; None for another one."""
+    match = _INFO.fullmatch(name)
+    return (canonicalize_name(match["name"]), match["version"]) if match else None
+
+
 def find_packages(tree: Tree, python: Python) -> dict[str, str]:
     """Return the versions of the packages that `python` can import, by their normalised names."""
     found: dict[str, str] = {}
     for folder in _folders(python):
         there = tree.find(folder)
         for name in sorted(there[1].children) if there else ():
-            if match := _INFO.fullmatch(name):
+            if package := read_info_name(name):
                 # The first folder on sys.path wins.
-                found.setdefault(canonicalize_name(match["name"]), match["version"])
+                found.setdefault(*package)
     return found
 
 

@@ -78,8 +78,10 @@ class Entry:
     mode: int = 0o755
     link: str = ""
     layer: int = -1
+    """Where it comes from; -1 for a folder that no layer has an entry for."""
+
     member: str = ""
-    """The name of a file's content in that layer's tar."""
+    """Its name in that layer's tar, where also a file's content is."""
 
     children: dict[str, Entry] = field(default_factory=dict)
 
@@ -175,13 +177,18 @@ def list_layer(path: Path, diff_id: Digest, allowance: Allowance) -> list[Member
     members = []
     with _TURNS, open_layer(path, diff_id) as tar:
         for info in members_of(tar):
-            if max(len(info.name), len(info.linkname)) > _LONGEST_PATH:
-                message = f"a layer of the base has a path of more than {_LONGEST_PATH} characters"
-                raise ContentError(message)
-            member = Member(info.name, _kind(info), info.mode, info.linkname)
+            member = member_of(info)
             allowance.take(_weight(member))
             members.append(member)
     return members
+
+
+def member_of(info: tarfile.TarInfo) -> Member:
+    """Return what a tree needs to know of a member; a `ContentError` for a path that is too long for any system."""
+    if max(len(info.name), len(info.linkname)) > _LONGEST_PATH:
+        message = f"a layer of the base has a path of more than {_LONGEST_PATH} characters"
+        raise ContentError(message)
+    return Member(info.name, _kind(info), info.mode, info.linkname)
 
 
 def _weight(member: Member) -> int:
@@ -218,7 +225,7 @@ def _apply(tree: Tree, number: int, members: Sequence[Member]) -> None:
         entry = _entry(tree, number, member)
         there = folders[parent].children.get(parts[-1])
         if there is not None and there.kind == entry.kind == "folder":
-            there.mode = entry.mode
+            there.mode, there.layer, there.member = entry.mode, entry.layer, entry.member
             continue
         if there is not None and there.kind in ("folder", "link"):
             folders.clear()
@@ -251,10 +258,11 @@ def _folder(tree: Tree, parts: tuple[str, ...]) -> Entry:
 
 def _entry(tree: Tree, number: int, member: Member) -> Entry:
     if member.kind == "link":
-        return Entry("link", link=member.link)
-    if member.kind == "hard link":
-        target = tree.find(member.link)
-        return target[1] if target and target[1].kind == "file" else Entry("other")
+        return Entry("link", link=member.link, layer=number, member=member.name)
+    if member.kind == "hard link" and (target := tree.find(member.link)) and target[1].kind == "file":
+        return target[1]
     if member.kind == "file":
         return Entry("file", member.mode, layer=number, member=member.name, children=_CHILDLESS)
-    return Entry(member.kind, member.mode) if member.kind == "folder" else Entry("other")
+    if member.kind == "folder":
+        return Entry("folder", member.mode, layer=number, member=member.name)
+    return Entry("other", layer=number, member=member.name)
