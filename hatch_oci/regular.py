@@ -14,8 +14,14 @@ READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK"
 
 def open_regular(path: Path) -> BufferedReader:
     """Open a file to read it; an `OSError` where there is none, or something else."""
-    file = open(path, "rb", opener=lambda name, _flags: os.open(name, READ_FLAGS))  # noqa: SIM115 - it is returned
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
-    return file
+    descriptor = os.open(path, READ_FLAGS)
+    try:
+        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+        if kind == stat.S_IFDIR:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if kind != stat.S_IFREG:
+            raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
