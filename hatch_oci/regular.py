@@ -16,12 +16,15 @@ def open_regular(path: Path) -> BufferedReader:
     """Open a file to read it; an `OSError` where there is none, or something else."""
     descriptor = os.open(path, READ_FLAGS)
     try:
-        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
-        if kind == stat.S_IFDIR:
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if kind != stat.S_IFREG:
-            raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+        _check(os.fstat(descriptor).st_mode, str(path))
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def _check(mode: int, path: str) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", path)
