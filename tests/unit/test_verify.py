@@ -94,7 +94,7 @@ def test_what_the_cache_says_of_a_layer_is_not_believed(project: Path, build_cac
     """A layer that was put in the place of another is found, though each build would take it."""
     first = made(project)
     facts = list((build_cache / "v1" / "facts" / "layers").iterdir())
-    by_digest = {json.loads(path.read_bytes())["digest"]: path for path in facts}
+    by_digest = {json.loads(path.read_bytes().partition(b"\n")[2])["digest"]: path for path in facts}
     mine, other = (by_digest[layers(first)[holds]] for holds in ("wheel My.App 1.2.3+local.1", "wheel web 1.0"))
     mine.chmod(0o644)
     mine.write_bytes(other.read_bytes())
