@@ -63,7 +63,7 @@ def test_a_redirect_with_credentials(scheme: str, to: str, world: World, victim:
     assert not [secret for secret in ALL_SECRETS if secret in done.said]
 
 
-@pytest.mark.parametrize("what", URLS)
+@pytest.mark.parametrize("what", ["manifest", "layer"])
 @pytest.mark.parametrize("challenge", ['Basic realm="r"', f'Bearer realm="https://{EVIL}/token",service="s"'])
 def test_a_challenge_from_a_redirects_target(challenge: str, what: str, world: World, victim: Victim) -> None:
     """It is never answered, not even without a name."""
