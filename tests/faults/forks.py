@@ -31,8 +31,8 @@ _CONTEXT.set_forkserver_preload(
         __name__,
     ]
 )
-_CHANGES = {"os.rename", "os.mkdir", "os.link", "os.remove", "os.rmdir", "os.chmod", "os.utime"}
-"""The audit events of all that changes a folder, but for the opening of files to be written."""
+_ACCESSES = {"open", "os.rename", "os.mkdir", "os.link", "os.remove", "os.rmdir", "os.chmod", "os.utime"}
+"""The audit events of all that reads or changes a file or a folder."""
 
 
 def nothing() -> None:
@@ -72,27 +72,23 @@ def run(module: str, *words: str | Path, folder: Path, env: Mapping[str, str], d
     return Trial(process.exitcode, log.read_text(), time.monotonic() - begun, 0)
 
 
-def killed_before_change(number: int) -> Callable[[], None]:
-    """Return what lets a process end, as with `kill -9`, before its change number `number` of a file or a folder."""
+def killed_before_access(number: int) -> Callable[[], None]:
+    """Return what lets a process end, as with `kill -9`, before its access number `number` to a file or a folder."""
     return partial(_count_down, number)
 
 
 def _count_down(number: int) -> None:
     left = number
 
-    def watch(event: str, arguments: tuple[object, ...]) -> None:
+    def watch(event: str, _arguments: object) -> None:
         nonlocal left
-        if event in _CHANGES or (event == "open" and _writes(arguments)):
+        # The kill is an event, too.
+        if event in _ACCESSES:
             left -= 1
             if left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)
-
-
-def _writes(arguments: tuple[object, ...]) -> bool:
-    flags = arguments[2]
-    return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
 
 
 def _run(
