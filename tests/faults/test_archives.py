@@ -20,7 +20,7 @@ from tests.unit.filesystems import Member, fifo, file, hard_link, link, tar_of
 from tests.unit.layouts import blob_path, write_layout
 
 MIB = 1024 * 1024
-GOOD = base_of(layer_of(gzip.compress(tar_of(BASE))))
+GOOD = base_of(layer_of(gzip.compress(tar_of(BASE), mtime=0)))
 LAYER = next(blob for blob in GOOD.blobs.values() if blob.startswith(b"\x1f\x8b"))
 CONFIG = next(blob for blob in GOOD.blobs.values() if blob.startswith(b"{"))
 SECRET = b'{"secret": "hunter2 of the user"}'
@@ -92,7 +92,9 @@ def test_archive_that_leads_out(form: str, more: Member, words: str, workshop: W
 
 
 @pytest.mark.parametrize(
-    ("form", "name"), [("oci-archive", LAYER_NAME), ("oci-archive", "index.json"), ("docker-archive", "1/layer.tar")]
+    ("form", "name"),
+    [("oci-archive", LAYER_NAME), ("oci-archive", "index.json"), ("docker-archive", "1/layer.tar")],
+    ids=["layer", "index", "Docker's layer"],
 )
 def test_symlink_for_a_blob_of_an_archive(form: str, name: str, workshop: Workshop) -> None:
     """Neither a file of this machine nor a circle is read in its place."""

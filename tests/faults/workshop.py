@@ -29,7 +29,7 @@ BASE = [
 """What a build looks for in a base with Python."""
 
 SETTINGS = {"Env": ["PATH=/usr/local/bin:/usr/bin", f"PYTHON_VERSION={MAJOR}.{MINOR}.2"], "Cmd": ["python3"]}
-LAST = gzip.compress(tar_of([file("etc/last")]))
+LAST = gzip.compress(tar_of([file("etc/last")]), mtime=0)
 
 
 def layer_of(blob: bytes, content: bytes | None = None) -> Layer:
