@@ -45,11 +45,13 @@ from hatch_oci.output.image import Image
 from hatch_oci.output.place import LAYOUT, RECORD, Place
 from hatch_oci.output.record import Record, write_record
 from hatch_oci.output.swap import put_back
-from hatch_oci.packing import plan_layers, write_layers
+from hatch_oci.packing import places_of, plan_layers, write_layers
 from hatch_oci.platform_image import PlatformImage, check_starts, join, stdlib_layers
 from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter, format_size
 from hatch_oci.store.blobs import BlobStore, StoredBlob, cache_folder
+from hatch_oci.trust.documents import make_documents
+from hatch_oci.trust.subject import Subject
 
 
 class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
@@ -124,18 +126,22 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         _tell_of_base(base, contents, reporter)
         with ExitStack() as stack:
             provided, installation = self._install(contents, platform, folder, stack, store, remote)
-            stack.enter_context(store.counts.step("layers"))
-            plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place))
-            check_starts(plan, base, settings, contents, reporter)
-            planned = [*stdlib_layers(base, blobs, contents, settings), *plan.layers]
-            installation = plan.installation
-            # Where everything lies is not asked any more, and with a hundred thousand files it is much to keep.
-            del plan
-            layers = write_layers(planned, store, lambda layer: _tell_of_layer(layer, reporter))
+            with store.counts.step("layers"):
+                plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place))
+                check_starts(plan, base, settings, contents, reporter)
+                planned = [*stdlib_layers(base, blobs, contents, settings), *plan.layers]
+                installation = plan.installation
+                # Where everything lies is not asked any more, and with a hundred thousand files it is much to keep.
+                del plan
+                layers = write_layers(planned, store, lambda layer: _tell_of_layer(layer, reporter))
             config, manifest, annotations = assemble(base, layers, settings, describe(self.metadata), installation)
+            with store.counts.step("documents"):
+                places = places_of(planned, layers)
+                subject = Subject(settings, manifest.descriptor, base, contents, installation, places)
+                artifacts = make_documents(subject, store)
         paths = {layer.descriptor.digest: store.path(layer.descriptor.digest) for layer in layers}
         return PlatformImage(
-            base, blobs, tuple(layers), paths, config, manifest, annotations, installation, provided.lock
+            base, blobs, tuple(layers), paths, config, manifest, annotations, installation, provided.lock, artifacts
         )
 
     def _look(self, base: Base, store: BlobStore, reporter: Reporter) -> tuple[tuple[StoredBlob, ...], Contents]:
@@ -146,7 +152,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         settings = self.config.settings
         # A push fetches what is missing where everybody finds it, and so not from a base on this machine.
         sparse = settings.sparse and base.image_name is not None
-        if not self._adds_files() and not settings.names_command:
+        if not self._adds_files() and not settings.names_command and not settings.trust.sboms:
             return (() if sparse else fetch_layers(base, store, reporter)), Contents()
         enough = sparse and "stdlib" not in settings.dependencies.bytecode
         if enough and (contents := recall_contents(base, store, settings.python, settings.libc)):

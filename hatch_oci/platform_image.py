@@ -13,6 +13,7 @@ from hatch_oci.base.look import Contents
 from hatch_oci.base.resolve import Base
 from hatch_oci.base.stdlib import read_stdlib
 from hatch_oci.errors import RunError
+from hatch_oci.image.artifact import Artifact
 from hatch_oci.image.config import ImageConfig
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Manifest, make_index
@@ -43,6 +44,8 @@ class PlatformImage:
     annotations: Mapping[str, str]
     installation: Installation | None
     lock: str | None
+    artifacts: tuple[Artifact, ...] = ()
+    """The documents that go with it."""
 
     @property
     def paths(self) -> dict[Digest, Path]:
@@ -66,6 +69,7 @@ class PlatformImage:
             wheel_sha256=app.sha256 if app else None,
             packages=self._packages(),
             missing=[one.digest for one in self.base.layers if one.digest not in self.paths],
+            artifacts=self.artifacts,
         )
 
     def _packages(self) -> dict[str, str]:
@@ -88,6 +92,7 @@ def join(made: Sequence[PlatformImage], settings: Settings) -> tuple[Image, Reco
         layers={digest: path for one in made for digest, path in one.paths.items()},
         repository=settings.repository,
         tags=settings.tags,
+        artifacts=[artifact for one in made for artifact in one.artifacts],
     )
     record = Record(
         repository=settings.repository,

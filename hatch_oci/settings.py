@@ -14,6 +14,7 @@ from hatch_oci.layers.folder import Copy
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry_settings import REGISTRY_KEYS, is_set, read_registry_options
 from hatch_oci.table import Table
+from hatch_oci.trust_settings import TRUST_KEYS, TrustSettings, read_trust_settings
 from hatch_oci.values import (
     Words,
     optional_path,
@@ -66,9 +67,9 @@ _KEYS = [
     "libc",
     *DEPENDENCY_KEYS,
     *REGISTRY_KEYS,
+    *TRUST_KEYS,
 ]
 _LATER_KEYS = [
-    "sbom",
     "attestations",
 ]
 # What Hatch itself reads of every target's table, and heeds.
@@ -127,6 +128,7 @@ class Settings:
     libc: Libc | None
     dependencies: DependencySettings
     registries: RegistryOptions
+    trust: TrustSettings
     sparse: bool
     """Whether the base's layers stay where they are."""
 
@@ -182,6 +184,7 @@ def read_settings(table: Table, project: Project) -> Settings:
         libc=read_libc(table),
         dependencies=read_dependency_settings(table),
         registries=read_registry_options(table),
+        trust=read_trust_settings(table),
         sparse=is_set(SPARSE_VARIABLE),
     )
     if table.mistakes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hatch_oci.image.artifact import Artifact
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Index, Manifest
 
@@ -27,6 +28,8 @@ class Image:
 
     repository: str
     tags: Sequence[str]
+    artifacts: Sequence[Artifact] = ()
+    """The documents that go with it."""
 
     @property
     def blobs(self) -> Iterator[tuple[Digest, bytes | Path]]:
@@ -34,3 +37,6 @@ class Image:
         for document in (*self.configs, *(manifest.raw for manifest in self.manifests), self.top.raw):
             yield Digest.of(document), document
         yield from self.layers.items()
+        for artifact in self.artifacts:
+            yield artifact.digest, artifact.raw
+            yield from artifact.blobs.items()

@@ -1,0 +1,119 @@
+"""Which distribution a base is of, and which of its packages are installed, by the package manager's own database."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hatch_oci.base.tree import Tree
+
+_RELEASE = "/etc/os-release"
+_DPKG = "/var/lib/dpkg/status"
+_DPKG_FOLDER = "/var/lib/dpkg/status.d"
+"""Of distroless images: a file a package."""
+
+_APK = ("/lib/apk/db/installed", "/usr/lib/apk/db/installed")
+_UNREAD = (
+    *(
+        f"/{folder}/{name}"
+        for folder in ("var/lib/rpm", "usr/lib/sysimage/rpm")
+        for name in ("rpmdb.sqlite", "Packages")
+    ),
+    "/usr/lib/sysimage/rpm/Packages.db",
+    "/var/lib/pacman/local",
+)
+"""What others keep, and what is not read here."""
+
+_MOST = 32 * 1024 * 1024
+"""Bytes of a database."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPackage:
+    """An installed package, as its package manager calls it."""
+
+    name: str
+    version: str
+    architecture: str
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A distribution, as far as the base says which; `kind` is the type of its packages in a package URL."""
+
+    id: str = ""
+    version: str = ""
+    kind: str = ""
+    packages: tuple[SystemPackage, ...] = ()
+    unread: str = ""
+    """A database that is there, but of a form that is not read."""
+
+    def to_json(self) -> list[Any]:
+        """Return all of it as JSON."""
+        packages = [[one.name, one.version, one.architecture, one.licence] for one in self.packages]
+        return [self.id, self.version, self.kind, packages, self.unread]
+
+    @classmethod
+    def from_json(cls, value: Any) -> System:
+        """Return what `to_json` wrote down."""
+        name, version, kind, packages, unread = value
+        return cls(name, version, kind, tuple(SystemPackage(*one) for one in packages), unread)
+
+
+def find_system(tree: Tree) -> System:
+    """Return the distribution and its packages, in the order of their names."""
+    folder = tree.find(_DPKG_FOLDER)
+    names = sorted(folder[1].children) if folder else []
+    single = [f"{_DPKG_FOLDER}/{name}" for name in names if not name.endswith(".md5sums")]
+    # All at once: each layer is gone through as often as something is read.
+    read = tree.read([_RELEASE, _DPKG, *single, *_APK], _MOST)
+    files = {path: raw.decode("utf-8", "replace") for path, raw in read.items()}
+    release = dict(_assignments(files.get(_RELEASE, "")))
+    debian = [text for path in (_DPKG, *single) for text in files.get(path, "").split("\n\n")]
+    alpine = [text for path in _APK for text in files.get(path, "").split("\n\n")]
+    packages = set(_debian(debian))
+    kind = "deb" if packages else ""
+    if not packages and (packages := set(_alpine(alpine))):
+        kind = "apk"
+    return System(
+        release.get("ID", ""),
+        release.get("VERSION_ID", ""),
+        kind,
+        tuple(sorted(packages, key=lambda one: (one.name, one.architecture, one.version))),
+        next((path for path in _UNREAD if tree.find(path)), ""),
+    )
+
+
+def _debian(paragraphs: Iterable[str]) -> Iterator[SystemPackage]:
+    for fields in map(_fields, paragraphs):
+        # What was removed may have left its configuration, and its paragraph.
+        there = not fields.get("Status", "").endswith((" config-files", " not-installed"))
+        if there and fields.get("Package") and fields.get("Version"):
+            yield SystemPackage(fields["Package"], fields["Version"], fields.get("Architecture", ""))
+
+
+def _alpine(paragraphs: Iterable[str]) -> Iterator[SystemPackage]:
+    for fields in map(_fields, paragraphs):
+        if fields.get("P") and fields.get("V"):
+            yield SystemPackage(fields["P"], fields["V"], fields.get("A", ""), fields.get("L", ""))
+
+
+def _fields(paragraph: str) -> Mapping[str, str]:
+    """Return the fields of a paragraph with the first line of each."""
+    pairs = (line.partition(":") for line in paragraph.splitlines() if not line.startswith((" ", "\t")))
+    return {key: value.strip() for key, _, value in pairs}
+
+
+def _assignments(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what a shell would set that reads os-release."""
+    for line in text.splitlines():
+        key, equals, value = line.strip().partition("=")
+        if equals and not key.startswith("#"):
+            try:
+                yield key, "".join(shlex.split(value))
+            except ValueError:
+                continue
