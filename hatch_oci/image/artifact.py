@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from hatch_oci.image import media_types
 from hatch_oci.image.annotation_keys import TITLE
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
-from hatch_oci.image.document import Node, encode_json, parse_json
+from hatch_oci.image.document import encode_json, parse_json
 
 EMPTY = b"{}"
 """The config of what is no image."""
@@ -67,13 +67,19 @@ def make_artifact(
     return Artifact(raw, Digest.of(raw), artifact_type, about, document, content, annotations)
 
 
-def read_artifact(raw: bytes, content: bytes, where: str) -> Artifact:
-    """Return what `make_artifact` wrote; a `DocumentError` where it is of another form."""
+def read_artifact(raw: bytes, read: Callable[[Digest], Iterable[bytes]], where: str) -> Artifact:
+    """Return what `make_artifact` wrote, with the document that `read` gives; a `DocumentError` for another form.
+
+    A `ContentError` where the document is another one.
+    """
     node = parse_json(raw, where)
     layers, annotations = node.get("layers").items(), node.find("annotations")
-    document = Descriptor.read(layers[0] if len(layers) == 1 else Node(None, where))
+    if len(layers) != 1:
+        node.get("layers").fail("must hold one document")
+    document = Descriptor.read(layers[0])
+    content = b"".join(read(document.digest))
     if not document.digest.matches(content):
-        message = f"{where}: its document is not what its digest says"
+        message = f"{where}: its document is not what its digest says: build the image anew"
         raise ContentError(message)
     return Artifact(
         raw,
