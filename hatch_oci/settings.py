@@ -69,9 +69,6 @@ _KEYS = [
     *REGISTRY_KEYS,
     *TRUST_KEYS,
 ]
-_LATER_KEYS = [
-    "attestations",
-]
 # What Hatch itself reads of every target's table, and heeds.
 _HATCH_KEYS = [
     "directory",
@@ -153,11 +150,9 @@ class Project:
 
 def read_settings(table: Table, project: Project) -> Settings:
     """Read the target's table; a `ConfigError` lists all that is wrong with it."""
-    table.check_keys(_KEYS, hidden=(*_LATER_KEYS, *_HATCH_KEYS, *_PACKAGE_KEYS))
+    table.check_keys(_KEYS, hidden=(*_HATCH_KEYS, *_PACKAGE_KEYS))
     for key in table.values:
-        if key in _LATER_KEYS:
-            table.wrong(key, "is not supported yet by this version of hatch-oci-image")
-        elif key in _PACKAGE_KEYS:
+        if key in _PACKAGE_KEYS:
             table.wrong(key, f"does nothing for an image: {_WHERE_PACKAGES_ARE_MADE}")
     settings = Settings(
         base_image=read_base_image(table, project.requires_python),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from hatch_oci.table import Table
 
-TRUST_KEYS = ("sbom",)
+TRUST_KEYS = ("sbom", "attestations")
 
 SBOMS = ("cyclonedx", "spdx")
+ATTESTATIONS = ("referrers",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +19,13 @@ class TrustSettings:
     sboms: tuple[str, ...] = SBOMS[:1]
     """The formats in which it is said what is in the image."""
 
+    attestations: str | None = ATTESTATIONS[0]
+    """How it is said how the image came to be; None where it is not."""
+
 
 def read_trust_settings(table: Table) -> TrustSettings:
     """Read these keys, whose mistakes are noted in `table`."""
-    return TrustSettings(_read_sboms(table))
+    return TrustSettings(_read_sboms(table), _read_attestations(table))
 
 
 def _read_sboms(table: Table) -> tuple[str, ...]:
@@ -37,6 +41,10 @@ def _read_sboms(table: Table) -> tuple[str, ...]:
     if "spdx" in chosen and not _has_spdx():
         table.wrong("sbom", 'with "spdx" needs spdx-tools: install hatch-oci-image[spdx]')
     return tuple(dict.fromkeys(chosen))
+
+
+def _read_attestations(table: Table) -> str | None:
+    return None if table.values.get("attestations") is False else table.choice("attestations", ATTESTATIONS)
 
 
 def _has_spdx() -> bool:

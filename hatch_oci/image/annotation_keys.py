@@ -17,3 +17,6 @@ LICENSES = "org.opencontainers.image.licenses"
 CREATED = "org.opencontainers.image.created"
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
+
+PREDICATE_TYPE = "in-toto.io/predicate-type"
+SIGNED = "hatch-oci-image.signed"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from hatch_oci.image.annotation_keys import CREATED
+from collections.abc import Iterator
+
+from hatch_oci.image.annotation_keys import CREATED, PREDICATE_TYPE, SIGNED
 from hatch_oci.image.artifact import Artifact, make_artifact
 from hatch_oci.store.blobs import BlobStore
+from hatch_oci.trust.provenance import PREDICATE, Sources, describe_build, make_statement
 from hatch_oci.trust.sbom import make_sboms
 from hatch_oci.trust.subject import Subject
 
@@ -12,12 +15,17 @@ _SBOMS = {
     "cyclonedx": ("application/vnd.cyclonedx+json", "sbom.cdx.json"),
     "spdx": ("application/spdx+json", "sbom.spdx.json"),
 }
+_IN_TOTO = "application/vnd.in-toto+json"
 
 
-def make_documents(subject: Subject, store: BlobStore) -> tuple[Artifact, ...]:
-    """Return what goes with an image."""
+def make_documents(subject: Subject, sources: Sources | None, store: BlobStore) -> Iterator[Artifact]:
+    """Yield what goes with an image; without `sources` nothing is said of how it came to be."""
     annotations = {CREATED: subject.settings.created}
-    return tuple(
-        make_artifact(subject.manifest, _SBOMS[name][0], content, _SBOMS[name][1], annotations)
-        for name, content in make_sboms(subject, store).items()
-    )
+    for name, content in make_sboms(subject, store).items():
+        yield make_artifact(subject.manifest, _SBOMS[name][0], content, _SBOMS[name][1], annotations)
+    if sources:
+        predicate = describe_build(subject, sources)
+        statement = make_statement(subject.settings.repository, subject.manifest.digest, PREDICATE, predicate)
+        # Who takes it for more than the word of who built the image would be mistaken.
+        labels = {**annotations, PREDICATE_TYPE: PREDICATE, SIGNED: "false"}
+        yield make_artifact(subject.manifest, _IN_TOTO, statement, "provenance.json", labels)
