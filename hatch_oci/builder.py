@@ -154,10 +154,10 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             with store.counts.step("documents"):
                 places = places_of(planned, layers)
                 subject = Subject(settings, manifest.descriptor, base, contents, installation, places)
-                artifacts = tuple(make_documents(subject, sources, store))
+                documents = make_documents(subject, sources, store)
         paths = {layer.descriptor.digest: store.path(layer.descriptor.digest) for layer in layers}
         return PlatformImage(
-            base, blobs, tuple(layers), paths, config, manifest, annotations, installation, provided.lock, artifacts
+            base, blobs, tuple(layers), paths, config, manifest, annotations, installation, provided.lock, documents
         )
 
     def _look(self, base: Base, store: BlobStore, reporter: Reporter) -> tuple[tuple[StoredBlob, ...], Contents]:

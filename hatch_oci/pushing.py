@@ -164,7 +164,7 @@ class _Push:
                 work_on(missing, lambda one: self._push_blob(one, advance), _PARALLEL)
         top = self._image.top
         if isinstance(top, Index):
-            for manifest in self._image.manifests:
+            for manifest in (*self._image.manifests, *(one.manifest for one in self._image.attestations)):
                 self._destination.put_manifest(manifest.raw, manifest.media_type, str(manifest.digest))
         for tag in tags:
             self._destination.put_manifest(top.raw, top.media_type, tag)

@@ -9,7 +9,7 @@ from hatch_oci.table import Table
 TRUST_KEYS = ("sbom", "attestations")
 
 SBOMS = ("cyclonedx", "spdx")
-ATTESTATIONS = ("referrers",)
+ATTESTATIONS = ("referrers", "buildkit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class TrustSettings:
     """The formats in which it is said what is in the image."""
 
     attestations: str | None = ATTESTATIONS[0]
-    """How it is said how the image came to be; None where it is not."""
+    """How the image's documents are kept; None where nothing is said of how it came to be."""
 
 
 def read_trust_settings(table: Table) -> TrustSettings:
@@ -44,7 +44,12 @@ def _read_sboms(table: Table) -> tuple[str, ...]:
 
 
 def _read_attestations(table: Table) -> str | None:
-    return None if table.values.get("attestations") is False else table.choice("attestations", ATTESTATIONS)
+    if table.values.get("attestations") is False:
+        return None
+    chosen = table.choice("attestations", ATTESTATIONS)
+    if chosen == "buildkit" and table.values.get("format") == "docker":
+        table.wrong("attestations", f"= {chosen!r} makes an index that format = 'docker' cannot say")
+    return chosen
 
 
 def _has_spdx() -> bool:

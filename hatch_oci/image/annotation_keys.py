@@ -19,4 +19,6 @@ BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 PREDICATE_TYPE = "in-toto.io/predicate-type"
+ATTESTATION_TYPE = "vnd.docker.reference.type"
+ATTESTATION_SUBJECT = "vnd.docker.reference.digest"
 SIGNED = "hatch-oci-image.signed"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hatch_oci.errors import ContentError, OutputError
-from hatch_oci.image.annotation_keys import BASE_NAME, CONTAINERD_NAME, REF_NAME
+from hatch_oci.image.annotation_keys import ATTESTATION_TYPE, BASE_NAME, CONTAINERD_NAME, REF_NAME
 from hatch_oci.image.artifact import EMPTY_CONFIG, Artifact, read_artifact
+from hatch_oci.image.attestation import Attestation, read_attestation
 from hatch_oci.image.config import ImageConfig, read_config
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
@@ -35,10 +36,14 @@ class StoredImage:
     artifacts: tuple[Artifact, ...] = ()
     """The documents that go with it."""
 
+    attestations: tuple[Attestation, ...] = ()
+    """What the index names beside the images."""
+
     @property
     def blobs(self) -> dict[Digest, Descriptor]:
         """The configs and layers, and what the documents consist of, each once."""
-        found = [descriptor for manifest in self.manifests for descriptor in (manifest.config, *manifest.layers)]
+        manifests = (*self.manifests, *(one.manifest for one in self.attestations))
+        found = [descriptor for manifest in manifests for descriptor in (manifest.config, *manifest.layers)]
         found += [descriptor for one in self.artifacts for descriptor in (EMPTY_CONFIG, one.document)]
         return {descriptor.digest: descriptor for descriptor in found}
 
@@ -50,8 +55,16 @@ class StoredImage:
             raise OutputError(message)
         layers = {layer.digest: self.path(layer.digest) for manifest in self.manifests for layer in manifest.layers}
         configs = [config.raw for config in self.configs]
-        tags = self.tags or ("latest",)
-        return Image(self.top, self.manifests, configs, layers, self.repository or "image", tags, self.artifacts)
+        return Image(
+            top=self.top,
+            manifests=self.manifests,
+            configs=configs,
+            layers=layers,
+            repository=self.repository or "image",
+            tags=self.tags or ("latest",),
+            artifacts=self.artifacts,
+            attestations=self.attestations,
+        )
 
     @property
     def base_name(self) -> str | None:
@@ -91,7 +104,9 @@ def read_layout(layout: Path) -> StoredImage:
         message = f"{layout} holds {len(entries)} images; one is needed"
         raise OutputError(message)
     top = read_manifest(_small(layout, entries[0]), f"the manifest of {layout}", expected=entries[0])
-    manifests = [top] if isinstance(top, Manifest) else [_child(layout, entry) for entry in top.manifests]
+    children = [] if isinstance(top, Manifest) else [(entry, _child(layout, entry)) for entry in top.manifests]
+    images = [child for entry, child in children if ATTESTATION_TYPE not in entry.annotations]
+    manifests = [top] if isinstance(top, Manifest) else images
     if not manifests:
         message = f"{layout} holds an index of no image: build it anew"
         raise OutputError(message)
@@ -105,6 +120,11 @@ def read_layout(layout: Path) -> StoredImage:
         repository=names[0].rpartition(":")[0] if names else None,
         tags=tuple(tag for entry in entries if (tag := entry.annotations.get(REF_NAME))),
         artifacts=tuple(_artifacts(layout)),
+        attestations=tuple(
+            read_attestation(entry, child, lambda digest: read_file(layout / blob_path(digest)))
+            for entry, child in children
+            if ATTESTATION_TYPE in entry.annotations
+        ),
     )
 
 

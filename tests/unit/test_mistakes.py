@@ -99,7 +99,7 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         ("sbom", True, "must be an array or false"),
         ("sbom", "spdx", "must be an array or false"),
         ("attestations", True, "must be a string"),
-        ("attestations", "slsa", "must be one of: referrers"),
+        ("attestations", "slsa", "must be one of: referrers, buildkit"),
         ("entry-point", [], "is not known; did you mean `entrypoint`?"),
     ],
 )
