@@ -16,13 +16,9 @@ _DPKG_FOLDER = "/var/lib/dpkg/status.d"
 """Of distroless images: a file a package."""
 
 _APK = ("/lib/apk/db/installed", "/usr/lib/apk/db/installed")
+_RPM = ("/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite")
 _UNREAD = (
-    *(
-        f"/{folder}/{name}"
-        for folder in ("var/lib/rpm", "usr/lib/sysimage/rpm")
-        for name in ("rpmdb.sqlite", "Packages")
-    ),
-    "/usr/lib/sysimage/rpm/Packages.db",
+    *("/var/lib/rpm/Packages", "/var/lib/rpm/Packages.db", "/usr/lib/sysimage/rpm/Packages.db"),
     "/var/lib/pacman/local",
 )
 """What others keep, and what is not read here."""
@@ -70,22 +66,36 @@ def find_system(tree: Tree) -> System:
     names = sorted(folder[1].children) if folder else []
     single = [f"{_DPKG_FOLDER}/{name}" for name in names if not name.endswith(".md5sums")]
     # All at once: each layer is gone through as often as something is read.
-    read = tree.read([_RELEASE, _DPKG, *single, *_APK], _MOST)
-    files = {path: raw.decode("utf-8", "replace") for path, raw in read.items()}
-    release = dict(_assignments(files.get(_RELEASE, "")))
-    debian = [text for path in (_DPKG, *single) for text in files.get(path, "").split("\n\n")]
-    alpine = [text for path in _APK for text in files.get(path, "").split("\n\n")]
-    packages = set(_debian(debian))
-    kind = "deb" if packages else ""
-    if not packages and (packages := set(_alpine(alpine))):
-        kind = "apk"
+    read = tree.read([_RELEASE, _DPKG, *single, *_APK, *_RPM], _MOST)
+    release = dict(_assignments(_text(read.get(_RELEASE, b""))))
+    unread = next((path for path in _UNREAD if tree.find(path)), "")
+    debian = [text for path in (_DPKG, *single) for text in _text(read.get(path, b"")).split("\n\n")]
+    alpine = [text for path in _APK for text in _text(read.get(path, b"")).split("\n\n")]
+    packages, kind = set(_debian(debian)), "deb"
+    if not packages:
+        packages, kind = set(_alpine(alpine)), "apk"
+    for path in _RPM:
+        if path in read and not packages:
+            try:
+                packages, kind = set(_rpm(read[path])), "rpm"
+            except (ValueError, ImportError):
+                # There are Pythons without SQLite, too.
+                unread = path
+    ordered = sorted(packages, key=lambda one: (one.name, one.architecture, one.version))
     return System(
-        release.get("ID", ""),
-        release.get("VERSION_ID", ""),
-        kind,
-        tuple(sorted(packages, key=lambda one: (one.name, one.architecture, one.version))),
-        next((path for path in _UNREAD if tree.find(path)), ""),
+        release.get("ID", ""), release.get("VERSION_ID", ""), kind if packages else "", tuple(ordered), unread
     )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _rpm(database: bytes) -> Iterator[SystemPackage]:
+    # Not above: few have such a database.
+    from hatch_oci.base.rpm import read_headers
+
+    return (SystemPackage(*fields) for fields in read_headers(database))
 
 
 def _debian(paragraphs: Iterable[str]) -> Iterator[SystemPackage]:

@@ -48,8 +48,11 @@ def _brought(system: System, packages: Mapping[str, str]) -> Iterator[Part]:
         yield Part("operating-system", system.id, system.version)
     distribution = "-".join(filter(None, (system.id, system.version)))
     for one in system.packages:
-        qualifiers = {"arch": one.architecture, "distro": distribution}
-        purl = package_url(system.kind, one.name, one.version, system.id, **qualifiers)
+        epoch, version = "", one.version
+        if system.kind == "rpm" and ":" in version:
+            epoch, _, version = version.partition(":")
+        qualifiers = {"arch": one.architecture, "distro": distribution, "epoch": epoch}
+        purl = package_url(system.kind, one.name, version, system.id, **qualifiers)
         yield Part("library", one.name, one.version, purl, licence=one.licence)
     for name, version in sorted(packages.items()):
         yield Part("library", name, version, package_url("pypi", name, version))

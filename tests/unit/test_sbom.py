@@ -176,7 +176,7 @@ def test_what_the_base_brings_along_is_listed(members: list[Member], expected: s
 
 
 def test_a_database_that_is_not_read_is_told_of(locked: Path) -> None:
-    path = "var/lib/rpm/rpmdb.sqlite"
+    path = "var/lib/rpm/Packages"
     put_base(locked, [folder("var/lib/rpm"), file(path)])
     found = documents(made(locked, f"{ONE}\n{BOTH_FORMATS}"))
     assert_valid(found)

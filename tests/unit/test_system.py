@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+import struct
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,11 +110,78 @@ def test_the_database_of_the_topmost_layer_counts(tmp_path: Path) -> None:
     assert found.packages == (SystemPackage("only", "2", "all"),)
 
 
+def rpm_header(**fields: str | int) -> bytes:
+    """Return a package as RPM keeps it: an index of tags, and what they stand for."""
+    tags = {"name": 1000, "version": 1001, "release": 1002, "epoch": 1003, "licence": 1014, "architecture": 1022}
+    index, data = b"", b"\0\0\0\0"
+    for name, value in fields.items():
+        kind = 4 if isinstance(value, int) else 6
+        index += struct.pack(">IIII", tags[name], kind, len(data), 1)
+        data += struct.pack(">I", value) if isinstance(value, int) else value.encode() + b"\0"
+    return struct.pack(">II", len(fields), len(data)) + index + data
+
+
+def rpm_database(
+    scratch: Path, *headers: bytes, table: str = "CREATE TABLE Packages (hnum INTEGER, blob BLOB)"
+) -> bytes:
+    path = scratch / "made.sqlite"
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        # The mode that RPM chooses.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(table)
+        connection.executemany("INSERT INTO Packages VALUES (?, ?)", enumerate(headers)) if headers else None
+        connection.commit()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("folder_of", ["var/lib/rpm", "usr/lib/sysimage/rpm"])
+def test_rpm_keeps_a_header_a_package(folder_of: str, tmp_path: Path) -> None:
+    database = rpm_database(
+        tmp_path,
+        rpm_header(name="zlib", version="1.2.13", release="5.fc40", licence="Zlib", architecture="x86_64"),
+        rpm_header(epoch=4, name="perl", version="5.38", release="1", licence="GPL+", architecture="x86_64"),
+        rpm_header(epoch=0, name="bash", version="5.2", release="1", architecture="x86_64"),
+        rpm_header(name="gpg-pubkey", version="a15b79cc", release="63d04c2c"),
+    )
+    found = system(tmp_path, [file("etc/os-release", b"ID=fedora\n"), file(f"{folder_of}/rpmdb.sqlite", database)])
+    assert (found.kind, found.unread) == ("rpm", "")
+    assert found.packages == (
+        SystemPackage("bash", "5.2-1", "x86_64"),
+        SystemPackage("perl", "4:5.38-1", "x86_64", "GPL+"),
+        SystemPackage("zlib", "1.2.13-5.fc40", "x86_64", "Zlib"),
+    )
+
+
+ENDLESS = """CREATE VIEW Packages AS
+WITH RECURSIVE more(hnum, blob) AS (VALUES (0, x'') UNION ALL SELECT hnum + 1, x'' FROM more) SELECT * FROM more
+WHERE hnum < 0"""
+
+
+def test_a_database_of_rpm_may_be_damaged(tmp_path: Path) -> None:
+    whole = rpm_database(tmp_path, rpm_header(name="zlib", version="1", release="1", architecture="x86_64"))
+    odd = [
+        b"",
+        b"no database at all" * 100,
+        whole[: len(whole) // 2],
+        rpm_database(tmp_path, table="CREATE TABLE Other (x)"),
+        rpm_database(tmp_path, b"\xff" * 8),
+        rpm_database(tmp_path, b"\0"),
+        rpm_database(tmp_path, struct.pack(">II", 1, 0) + struct.pack(">IIII", 1003, 4, 2**31, 1)),
+        rpm_database(tmp_path, table=ENDLESS),
+    ]
+    for number, database in enumerate(odd):
+        scratch = tmp_path / str(number)
+        scratch.mkdir()
+        found = system(scratch, [file("var/lib/rpm/rpmdb.sqlite", database)])
+        assert (found.packages, found.unread) == ((), "/var/lib/rpm/rpmdb.sqlite"), number
+
+
 def test_a_database_that_is_not_read_is_named(tmp_path: Path) -> None:
     found = system(
-        tmp_path, [file("etc/os-release", b"ID=fedora\n"), folder("var/lib/rpm"), file("var/lib/rpm/rpmdb.sqlite")]
+        tmp_path, [file("etc/os-release", b"ID=fedora\n"), folder("var/lib/rpm"), file("var/lib/rpm/Packages")]
     )
-    assert (found.id, found.packages, found.unread) == ("fedora", (), "/var/lib/rpm/rpmdb.sqlite")
+    assert (found.id, found.packages, found.unread) == ("fedora", (), "/var/lib/rpm/Packages")
 
 
 def test_a_base_may_say_nothing(tmp_path: Path) -> None:
