@@ -1,4 +1,4 @@
-"""An image of a layout into a registry: blobs first, then manifests, then the index, and tags last of all."""
+"""An image of a layout into a registry: blobs, then manifests, then the index, then tags, and what goes with it last."""
 
 from __future__ import annotations
 
