@@ -9,22 +9,20 @@ from hatch_oci.base.system import System
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.platform import Platform
 from hatch_oci.image.reference import Reference
+from hatch_oci.store.blobs import BlobStore
 from hatch_oci.trust.part import Inventory, Part, package_url
 from hatch_oci.trust.subject import Subject
-from hatch_oci.trust.wheels import describe_wheel
+from hatch_oci.trust.wheels import describe_stored
 
 
-def take_inventory(subject: Subject, digest: Digest, app: Part | None) -> Inventory:
-    """Return all that is in an image, which is said to have `digest`; the lock's wheels are opened, `app` is known."""
+def take_inventory(subject: Subject, digest: Digest, app: Part | None, store: BlobStore) -> Inventory:
+    """Return all that is in an image, which is said to have `digest`, and to hold `app`."""
     system = System.from_json(subject.contents.system) if subject.contents.system else System()
-    wheels = [app] if app else []
-    for one in subject.wheels:
-        with one.opened() as wheel:
-            wheels.append(replace(describe_wheel(wheel), layer=str(subject.places[one.facts.key])))
+    locked = (replace(describe_stored(one, store), layer=str(subject.places[one.facts.key])) for one in subject.wheels)
     return Inventory(
         image=_container(subject.settings.repository, digest, subject.platform),
         created=subject.settings.created,
-        wheels=tuple(wheels),
+        wheels=(app, *locked) if app else tuple(locked),
         base=_base(subject, system),
         unread=system.unread,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 from urllib.parse import quote
 
 
@@ -27,6 +28,15 @@ class Part:
 
     parts: tuple[Part, ...] = ()
     """What is within it, by its own word."""
+
+    @classmethod
+    def from_json(cls, value: Any) -> Part:
+        """Return what `asdict` made; a `TypeError` or `ValueError` for anything else."""
+        part = cls(**{**value, "parts": tuple(map(cls.from_json, value["parts"]))})
+        if not all(isinstance(getattr(part, one.name), str) for one in fields(part) if one.name != "parts"):
+            message = "not a part of an image"
+            raise TypeError(message)
+        return part
 
     @property
     def ref(self) -> str:

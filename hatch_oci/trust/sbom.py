@@ -59,7 +59,7 @@ def _recall_or_write(name: str, subject: Subject, app: Part | None, store: BlobS
     from hatch_oci.trust.inventory import take_inventory
 
     writer = import_module(f"hatch_oci.trust.{name}")
-    text = encode_json(writer.document_of(take_inventory(subject, _IMAGE, app))).decode("utf-8")
+    text = encode_json(writer.document_of(take_inventory(subject, _IMAGE, app, store))).decode("utf-8")
     store.remember("sboms", key, text)
     return text
 

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from email.message import Message
 from email.parser import HeaderParser
 
 from packaging.utils import canonicalize_name
 
 from hatch_oci.layers.wheel import Wheel
+from hatch_oci.lock.dependencies import Dependency
+from hatch_oci.store.blobs import BlobStore
 from hatch_oci.trust.part import Part, package_url
+
+_FORMAT = 1
+"""Raised when what is remembered changes its form or its meaning."""
 
 _LONGEST_LICENCE = 100
 """Characters; the field `License` may hold a whole text instead of a name."""
 
 _MAX_LIST = 32 * 1024 * 1024
+
+
+def describe_stored(one: Dependency, store: BlobStore) -> Part:
+    """Return a wheel in the store as a part; it is opened once, and remembered under its hash."""
+    key = f"{one.blob.digest.hex}-{_FORMAT}"
+    known: Part | None = store.recall("parts", key, Part.from_json)
+    if known:
+        return known
+    with one.opened() as wheel:
+        part = describe_wheel(wheel)
+    store.remember("parts", key, asdict(part))
+    return part
 
 
 def describe_wheel(wheel: Wheel, kind: str = "library") -> Part:

@@ -260,6 +260,17 @@ def test_they_are_the_same_on_a_machine_that_never_built_it(
     assert warm[CYCLONEDX]["metadata"]["component"]["version"] == said["digest"]
 
 
+def test_a_damaged_memory_is_none(on_debian: Path, build_cache: Path) -> None:
+    first = documents(made(on_debian, ONE))[CYCLONEDX]
+    for damage in (b"{}", b"[1]", b'{"kind": 1, "name": "web", "parts": []}', b'{"name": "web", "parts": [{}]}'):
+        for kind in ("parts", "sboms"):
+            for path in (build_cache / "v1" / "facts" / kind).iterdir():
+                path.unlink()
+                if kind == "parts":
+                    path.write_bytes(damage)
+        assert documents(made(on_debian, ONE))[CYCLONEDX] == first
+
+
 def test_what_changes_in_an_image_changes_in_its_list(on_debian: Path) -> None:
     first = documents(made(on_debian, ONE))[CYCLONEDX]
     put_base(on_debian, [*DEBIAN, file("usr/local/lib/python3.13/site-packages/x-1.dist-info/METADATA")])
