@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -271,15 +271,42 @@ def test_a_damaged_memory_is_none(on_debian: Path, build_cache: Path) -> None:
         assert documents(made(on_debian, ONE))[CYCLONEDX] == first
 
 
-def test_what_changes_in_an_image_changes_in_its_list(on_debian: Path) -> None:
-    first = documents(made(on_debian, ONE))[CYCLONEDX]
-    put_base(on_debian, [*DEBIAN, file("usr/local/lib/python3.13/site-packages/x-1.dist-info/METADATA")])
-    (on_debian / "pylock.toml").unlink()
-    write_lock(on_debian / "pylock.toml", [package_wheel(on_debian / "more", "web", version="2.0")])
-    second = documents(made(on_debian, f'{ONE}\ncreated = "2026-01-02T03:04:05+02:00"', project=LICENCE))[CYCLONEDX]
-    assert components(first)["web"]["version"] == "1.0"
-    assert components(second)["web"]["version"] == "2.0"
-    assert "licenses" not in components(first)["my-app"]
-    assert components(second)["my-app"]["licenses"]
-    assert components(first)["base"]["version"] != components(second)["base"]["version"]
-    assert second["metadata"]["timestamp"] == "2026-01-02T03:04:05+02:00"
+def change_lock(root: Path) -> None:
+    (root / "pylock.toml").unlink()
+    write_lock(root / "pylock.toml", [package_wheel(root / "more", "web", version="2.0")])
+
+
+def change_base(root: Path) -> None:
+    put_base(root, [*DEBIAN, file("usr/share/more")])
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "project", "where", "value"),
+    [
+        (change_lock, "", "", ("components", "web", "version"), "2.0"),
+        (change_base, "", "", ("components", "base", "version"), None),
+        (None, "", LICENCE, ("components", "my-app", "licenses"), [{"license": {"id": "MIT"}}]),
+        (None, 'repository = "ghcr.io/acme/app"', "", ("metadata", "component", "name"), "ghcr.io/acme/app"),
+        (None, 'created = "2026-01-02T03:04:05Z"', "", ("metadata", "timestamp"), "2026-01-02T03:04:05+00:00"),
+    ],
+)
+def test_what_changes_changes_in_the_list(
+    change: Callable[[Path], None] | None,
+    more: str,
+    project: str,
+    where: tuple[str, ...],
+    value: object,
+    on_debian: Path,
+) -> None:
+    def look(document: Any) -> Any:
+        document = {**document, "components": components(document)}
+        for key in where:
+            document = document.get(key)
+        return document
+
+    first = look(documents(made(on_debian, ONE))[CYCLONEDX])
+    if change:
+        change(on_debian)
+    second = look(documents(made(on_debian, f"{ONE}\n{more}", project=project))[CYCLONEDX])
+    assert first != second
+    assert value in (None, second)
