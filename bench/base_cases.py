@@ -38,7 +38,8 @@ def _fetch(base: Image, folder: Path) -> Side:
 
 
 def _project(folder: Path, base: str) -> Project:
-    return Project(folder, f'base-image = "{base}"', "wheel = false")
+    # Nobody else looks for packages in it.
+    return Project(folder, f'base-image = "{base}"', "wheel = false", "sbom = false")
 
 
 def _skopeo(base: Image, target: Path) -> Side:

@@ -98,7 +98,7 @@ def _files(_place: Place, folder: Path, count: int) -> Side:
 
 def _layers(place: Place, folder: Path, count: int) -> Side:
     base = place.base(f"layers-{count}", count, 16 * MIB)
-    project = Project(folder, f'base-image = "{base.tagged}"', "wheel = false")
+    project = Project(folder, f'base-image = "{base.tagged}"', "wheel = false", "sbom = false")
     return Side([project.build()], project.forget)
 
 

@@ -28,12 +28,11 @@ from hatch_oci.base.resolve import Base, fetch_layers, resolve
 from hatch_oci.config import OCIConfig, describe, needs_of, uses_hatchling, wheel_builder
 from hatch_oci.counts import Counts
 from hatch_oci.errors import BaseError, OCIError, WheelError
+from hatch_oci.image.annotation_keys import SOURCE
 from hatch_oci.image.platform import Platform
 from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import check_compiler
-from hatch_oci.layers.compress import GZIP_IS_REPRODUCIBLE
 from hatch_oci.layers.fit import check_runs, find_wheel
-from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.venv import Venv
 from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.lock.build import add_file, build_wheel
@@ -46,11 +45,16 @@ from hatch_oci.output.image import Image
 from hatch_oci.output.place import LAYOUT, RECORD, Place
 from hatch_oci.output.record import Record, write_record
 from hatch_oci.output.swap import put_back
-from hatch_oci.packing import plan_layers, write_layers
+from hatch_oci.packing import places_of, plan_layers, write_layers
 from hatch_oci.platform_image import PlatformImage, check_starts, join, stdlib_layers
+from hatch_oci.progress import tell_of_base, tell_of_layer, tell_of_work
 from hatch_oci.registry.remote import Remote
-from hatch_oci.report import Reporter, format_size
+from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, StoredBlob, cache_folder
+from hatch_oci.trust.documents import make_documents
+from hatch_oci.trust.provenance import Sources
+from hatch_oci.trust.revision import find_revision
+from hatch_oci.trust.subject import Subject
 
 
 class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
@@ -105,7 +109,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             counts.add("linked", form.write(target, form.files(image)))
         write_record(place.of(RECORD), record, counts)
         self.app.display_info(f"Image {settings.repository}:{settings.tags[0]} {record.top.digest}")
-        _tell_of_work(counts, self._reporter())
+        tell_of_work(counts, self._reporter())
         return str(target)
 
     def _build(self, place: Place, counts: Counts) -> tuple[Image, Record]:
@@ -120,31 +124,49 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
             store = BlobStore(cache_folder(), counts)
             remote = stack.enter_context(closing(Remote(settings.registries, reporter, counts=counts)))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            made = [self._image(platform, place, folder, store, remote) for platform in settings.platforms]
+            # Before the build has changed anything.
+            sources = self._sources() if settings.trust.attestations else None
+            made = [self._image(platform, place, folder, store, remote, sources) for platform in settings.platforms]
         return join(made, settings)
 
-    def _image(self, platform: Platform, place: Place, folder: Path, store: BlobStore, remote: Remote) -> PlatformImage:
+    def _sources(self) -> Sources:
+        url = describe(self.metadata).get(SOURCE, "")
+        return Sources(self.target_config, url, find_revision(Path(self.root), Path(self.config.directory)))
+
+    def _image(
+        self,
+        platform: Platform,
+        place: Place,
+        folder: Path,
+        store: BlobStore,
+        remote: Remote,
+        sources: Sources | None,
+    ) -> PlatformImage:
         """Make the image for one platform, as blobs in the store."""
         settings, reporter, root = self.config.settings, remote.reporter, Path(self.root)
         with store.counts.step("base"):
             base = resolve(settings.base_image, platform, root, store, remote)
             check_format(base, settings)
             blobs, contents = self._look(base, store, reporter)
-        _tell_of_base(base, contents, reporter)
+        tell_of_base(base, contents, reporter)
         with ExitStack() as stack:
             provided, installation = self._install(contents, platform, folder, stack, store, remote)
-            stack.enter_context(store.counts.step("layers"))
-            plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place), reporter.warn)
-            check_starts(plan, base, settings, contents, reporter)
-            planned = [*stdlib_layers(base, blobs, contents, settings), *plan.layers]
-            installation = plan.installation
-            # Where everything lies is not asked any more, and with a hundred thousand files it is much to keep.
-            del plan
-            layers = write_layers(planned, store, lambda layer: _tell_of_layer(layer, reporter))
+            with store.counts.step("layers"):
+                plan = plan_layers(settings, root, installation, contents.outline, self._left_out(place), reporter.warn)
+                check_starts(plan, base, settings, contents, reporter)
+                planned = [*stdlib_layers(base, blobs, contents, settings), *plan.layers]
+                installation = plan.installation
+                # Where everything lies is not asked any more, and with a hundred thousand files it is much to keep.
+                del plan
+                layers = write_layers(planned, store, lambda layer: tell_of_layer(layer, reporter))
             config, manifest, annotations = assemble(base, layers, settings, describe(self.metadata), installation)
+            with store.counts.step("documents"):
+                places = places_of(planned, layers)
+                subject = Subject(settings, manifest.descriptor, base, contents, installation, places)
+                documents = make_documents(subject, sources, store)
         paths = {layer.descriptor.digest: store.path(layer.descriptor.digest) for layer in layers}
         return PlatformImage(
-            base, blobs, tuple(layers), paths, config, manifest, annotations, installation, provided.lock
+            base, blobs, tuple(layers), paths, config, manifest, annotations, installation, provided.lock, documents
         )
 
     def _look(self, base: Base, store: BlobStore, reporter: Reporter) -> tuple[tuple[StoredBlob, ...], Contents]:
@@ -155,7 +177,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         settings = self.config.settings
         # A push fetches what is missing where everybody finds it, and so not from a base on this machine.
         sparse = settings.sparse and base.image_name is not None
-        if not self._adds_files() and not settings.names_command:
+        if not self._adds_files() and not settings.names_command and not settings.trust.sboms:
             return (() if sparse else fetch_layers(base, store, reporter)), Contents()
         enough = sparse and "stdlib" not in settings.dependencies.bytecode
         if enough and (contents := recall_contents(base, store, settings.python, settings.libc)):
@@ -275,21 +297,3 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
         if self.app.verbosity > 0:
             traceback.print_exc()
         self.app.abort(message)
-
-
-def _tell_of_layer(layer: Layer, reporter: Reporter) -> None:
-    reporter.info(f"Layer {layer.summary}: {format_size(layer.descriptor.size)}")
-
-
-def _tell_of_work(counts: Counts, reporter: Reporter) -> None:
-    reporter.debug(f"Work: {', '.join(f'{deed} {format_size(size)}' for deed, size in counts.bytes.items())}")
-    reporter.debug(f"Seconds: {', '.join(f'{step} {taken:.2f}' for step, taken in counts.seconds.items())}")
-
-
-def _tell_of_base(base: Base, contents: Contents, reporter: Reporter) -> None:
-    found = f", {contents.python}" if contents.python else ""
-    reporter.info(f"Base {base.name} for {base.config.platform}{found}")
-    if base.config.diff_ids and not base.config.history_fits and base.config.document.get("history"):
-        reporter.warn(f"the history of {base.name} does not fit its layers; the image gets none")
-    if not GZIP_IS_REPRODUCIBLE:
-        reporter.warn("zlib-ng is not installed: other machines may compress to other bytes, and so other digests")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 Deed = Literal["downloaded", "hashed", "compressed", "linked"]
-Step = Literal["base", "dependencies", "wheel", "layers", "output"]
+Step = Literal["base", "dependencies", "wheel", "layers", "documents", "output"]
 
 
 class Counts:

@@ -9,10 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from hatch_oci import stopping
 from hatch_oci.base.outline import Outline
 from hatch_oci.errors import SourceError
 from hatch_oci.ground import Ground
+from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import printable
 from hatch_oci.installation import Installation
 from hatch_oci.layers.bytecode import bytecode_path, compile_bytecode, compiler
@@ -52,6 +55,9 @@ class PlannedLayer:
 
     weight: int = 0
     """Bytes of what goes into it, roughly."""
+
+    wheels: tuple[str, ...] = ()
+    """The normalised names of the wheels that are in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,12 @@ def write_layers(planned: Sequence[PlannedLayer], store: BlobStore, tell: Callab
     return [layers[number] for number in range(len(planned))]
 
 
+def places_of(planned: Sequence[PlannedLayer], layers: Sequence[Layer]) -> dict[str, Digest]:
+    """Return which layer each wheel lies in, by the wheels' normalised names, once the layers are made."""
+    pairs = zip(planned, layers, strict=True)
+    return {name: layer.descriptor.digest for one, layer in pairs for name in one.wheels}
+
+
 def _planned(
     settings: Settings,
     root: Path,
@@ -134,7 +146,8 @@ def _planned(
         # How a wheel is deflated that was built here depends on this machine's zlib.
         entries = [replace(entry, packed=None) for entry in files]
         made_of = [wheel.sha256, asdict(installation.venv), compiler() if compile_to else None]
-        yield _remembered(f"wheel {wheel.name} {wheel.version}", entries, made_of, ground, compression)
+        planned = _remembered(f"wheel {wheel.name} {wheel.version}", entries, made_of, ground, compression)
+        yield replace(planned, wheels=(canonicalize_name(wheel.name),))
 
 
 def _tell_of_copy(copy: Copy, entries: Sequence[Entry], warn: Callable[[str], None]) -> None:
@@ -208,6 +221,7 @@ def _planned_dependencies(
         lambda store: dependency_layer(summary, chosen, venv, compression, store, named_compiler),
         lambda store: recall_layer(parts, summary, compression, store),
         sum(one.blob.size for one in chosen),
+        tuple(one.facts.key for one in chosen),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -28,6 +28,7 @@ from hatch_oci.report import Reporter
 from hatch_oci.running import check_runs
 from hatch_oci.settings import Settings
 from hatch_oci.store.blobs import StoredBlob
+from hatch_oci.trust.documents import Documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class PlatformImage:
     annotations: Mapping[str, str]
     installation: Installation | None
     lock: str | None
+    documents: Documents
 
     @property
     def paths(self) -> dict[Digest, Path]:
@@ -66,6 +68,7 @@ class PlatformImage:
             wheel_sha256=app.sha256 if app else None,
             packages=self._packages(),
             missing=[one.digest for one in self.base.layers if one.digest not in self.paths],
+            artifacts=self.documents.artifacts,
         )
 
     def _packages(self) -> dict[str, str]:
@@ -79,15 +82,18 @@ class PlatformImage:
 def join(made: Sequence[PlatformImage], settings: Settings) -> tuple[Image, Record]:
     """Return the image out of those for all platforms, under an index if there are several, and its record."""
     first = made[0]
-    images = [(one.manifest, one.config.platform) for one in made]
-    index = make_index(images, first.annotations, FAMILIES[settings.format])
+    images = [replace(one.manifest.descriptor, platform=one.config.platform) for one in made]
+    attestations = [one.documents.attestation for one in made if one.documents.attestation]
+    entries = [*images, *(one.entry for one in attestations)]
     image = Image(
-        top=index if len(made) > 1 else first.manifest,
+        top=make_index(entries, first.annotations, FAMILIES[settings.format]) if len(entries) > 1 else first.manifest,
         manifests=[one.manifest for one in made],
         configs=[one.config.raw for one in made],
         layers={digest: path for one in made for digest, path in one.paths.items()},
         repository=settings.repository,
         tags=settings.tags,
+        artifacts=[artifact for one in made for artifact in one.documents.artifacts],
+        attestations=attestations,
     )
     record = Record(
         repository=settings.repository,

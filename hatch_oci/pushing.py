@@ -1,4 +1,4 @@
-"""An image of a layout into a registry: blobs first, then manifests, then the index, and tags last of all."""
+"""An image of a layout into a registry: blobs, then manifests, then the index, then tags, and what goes with it last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from hatch_oci.errors import ContentError, InvalidReference, OutputError, RegistryError, UnreachableError
+from hatch_oci.attaching import attach
+from hatch_oci.errors import ContentError, DocumentError, InvalidReference, OutputError, RegistryError, UnreachableError
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Index
@@ -37,6 +38,9 @@ class Pushed:
     digest: Digest
     uploaded: int
     """Bytes of blobs that were sent."""
+
+    referrers: tuple[Digest, ...] = ()
+    """The documents that go with the image, as far as the registry took them."""
 
     @property
     def references(self) -> list[str]:
@@ -70,7 +74,7 @@ def push_image(
         # What was remembered is not so any more: the registry was emptied.
         known.forget()
         push.run(chosen)
-    return Pushed(f"{place.registry}/{place.repository}", chosen, image.top.digest, push.uploaded)
+    return Pushed(f"{place.registry}/{place.repository}", chosen, image.top.digest, push.uploaded, push.referrers)
 
 
 def _read_repository(image: StoredImage, repository: str | None) -> Reference:
@@ -141,6 +145,7 @@ class _Push:
         self, image: StoredImage, destination: Destination, known: _Known, transport: Transport, store: BlobStore
     ) -> None:
         self.uploaded = 0
+        self.referrers: tuple[Digest, ...] = ()
         self._image = image
         self._destination = destination
         self._known = known
@@ -159,11 +164,23 @@ class _Push:
                 work_on(missing, lambda one: self._push_blob(one, advance), _PARALLEL)
         top = self._image.top
         if isinstance(top, Index):
-            for manifest in self._image.manifests:
+            for manifest in (*self._image.manifests, *(one.manifest for one in self._image.attestations)):
                 self._destination.put_manifest(manifest.raw, manifest.media_type, str(manifest.digest))
         for tag in tags:
             self._destination.put_manifest(top.raw, top.media_type, tag)
+        self._attach()
         self._known.add(list(blobs))
+
+    def _attach(self) -> None:
+        """Push the documents that go with the image, which runs without them."""
+        try:
+            attach(self._image.artifacts, self._destination)
+        except (UnreachableError, MissingBlobsError):
+            raise
+        except (RegistryError, DocumentError) as error:
+            self._transport.reporter.warn(f"the image is there, but without all of its documents: {error}")
+        else:
+            self.referrers = tuple(one.digest for one in self._image.artifacts)
 
     def _push_blob(self, descriptor: Descriptor, advance: Callable[[int], None]) -> None:
         digest = descriptor.digest

@@ -14,6 +14,7 @@ from hatch_oci.layers.folder import Copy
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry_settings import REGISTRY_KEYS, is_set, read_registry_options
 from hatch_oci.table import Table
+from hatch_oci.trust_settings import TRUST_KEYS, TrustSettings, read_trust_settings
 from hatch_oci.values import (
     Words,
     optional_path,
@@ -66,10 +67,7 @@ _KEYS = [
     "libc",
     *DEPENDENCY_KEYS,
     *REGISTRY_KEYS,
-]
-_LATER_KEYS = [
-    "sbom",
-    "attestations",
+    *TRUST_KEYS,
 ]
 # What Hatch itself reads of every target's table, and heeds.
 _HATCH_KEYS = [
@@ -127,6 +125,7 @@ class Settings:
     libc: Libc | None
     dependencies: DependencySettings
     registries: RegistryOptions
+    trust: TrustSettings
     sparse: bool
     """Whether the base's layers stay where they are."""
 
@@ -151,11 +150,9 @@ class Project:
 
 def read_settings(table: Table, project: Project) -> Settings:
     """Read the target's table; a `ConfigError` lists all that is wrong with it."""
-    table.check_keys(_KEYS, hidden=(*_LATER_KEYS, *_HATCH_KEYS, *_PACKAGE_KEYS))
+    table.check_keys(_KEYS, hidden=(*_HATCH_KEYS, *_PACKAGE_KEYS))
     for key in table.values:
-        if key in _LATER_KEYS:
-            table.wrong(key, "is not supported yet by this version of hatch-oci-image")
-        elif key in _PACKAGE_KEYS:
+        if key in _PACKAGE_KEYS:
             table.wrong(key, f"does nothing for an image: {_WHERE_PACKAGES_ARE_MADE}")
     settings = Settings(
         base_image=read_base_image(table, project.requires_python),
@@ -182,6 +179,7 @@ def read_settings(table: Table, project: Project) -> Settings:
         libc=read_libc(table),
         dependencies=read_dependency_settings(table),
         registries=read_registry_options(table),
+        trust=read_trust_settings(table),
         sparse=is_set(SPARSE_VARIABLE),
     )
     if table.mistakes:

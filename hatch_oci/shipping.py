@@ -90,5 +90,6 @@ def _to_json(pushed: Pushed) -> dict[str, object]:
         "digest": str(pushed.digest),
         "tags": list(pushed.tags),
         "references": pushed.references,
+        "referrers": list(map(str, pushed.referrers)),
         "uploaded-bytes": pushed.uploaded,
     }

@@ -1,9 +1,9 @@
-"""What a build must know of a base's content: its files' outline and its Python; looked up once, then remembered."""
+"""What a build must know of a base's content: files, Python and packages; looked up once, then remembered."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from hatch_oci.store.blobs import BlobStore, StoredBlob
 if TYPE_CHECKING:
     from hatch_oci.base.tree import Listings, Tree
 
-_FORMAT = 3
+_FORMAT = 4
 """Raised when what is remembered changes its form or its meaning."""
 
 
@@ -34,6 +34,9 @@ class Contents:
     packages: Mapping[str, str] = field(default_factory=dict)
     """The versions of the packages that Python finds there, by their normalised names."""
 
+    system: Sequence[Any] = ()
+    """The distribution and its packages, as `base.system` writes them down; mostly they need not be read again."""
+
     def to_json(self) -> dict[str, Any]:
         """Return all of it as JSON."""
         python = self.python.to_json() if self.python else None
@@ -42,6 +45,7 @@ class Contents:
             "python": python,
             "problem": self.problem,
             "packages": dict(self.packages),
+            "system": list(self.system),
         }
 
     @classmethod
@@ -53,6 +57,7 @@ class Contents:
             Python.from_json(python) if python else None,
             str(value["problem"]),
             dict(value["packages"]),
+            list(value["system"]),
         )
 
 
@@ -125,8 +130,12 @@ def _env(base: Base) -> dict[str, str]:
 
 
 def _contents(tree: Tree, env: Mapping[str, str], python: str | None, libc: Libc | None) -> Contents:
+    # Not above: as `tree`.
+    from hatch_oci.base.system import find_system
+
+    system = find_system(tree).to_json()
     try:
         found = find_python(tree, env, python, libc)
     except BaseError as error:
-        return Contents(outline_of(tree), None, str(error))
-    return Contents(outline_of(tree), found, "", find_packages(tree, found))
+        return Contents(outline_of(tree), None, str(error), system=system)
+    return Contents(outline_of(tree), found, "", find_packages(tree, found), system)

@@ -12,6 +12,7 @@ from hatch_oci.base.open import open_source
 from hatch_oci.base.source import Source
 from hatch_oci.errors import BaseError, ContentError
 from hatch_oci.image import media_types
+from hatch_oci.image.annotation_keys import ATTESTATION_TYPE
 from hatch_oci.image.config import MAX_CONFIG, ImageConfig, empty_config, read_config
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
@@ -22,7 +23,6 @@ from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore, StoredBlob, checked
 
 _MAX_INDEX_DEPTH = 2
-_ATTESTATION = "vnd.docker.reference.type"
 
 T = TypeVar("T")
 
@@ -119,7 +119,9 @@ def _descend(source: Source, found: Manifest | Index, platform: Platform, store:
 def _offers(source: Source, index: Index, store: BlobStore) -> Iterator[tuple[Platform, Descriptor]]:
     """Yield the index's entries with their platforms, from their configs where the index has none."""
     for entry in index.manifests:
-        if _ATTESTATION in entry.annotations or entry.media_type not in (media_types.MANIFESTS | media_types.INDEXES):
+        if ATTESTATION_TYPE in entry.annotations or entry.media_type not in (
+            media_types.MANIFESTS | media_types.INDEXES
+        ):
             continue
         if entry.platform:
             if entry.platform.os != "unknown":

@@ -9,7 +9,7 @@ from typing import Any
 
 from hatch_oci.base.packages import read_info_name
 from hatch_oci.base.resolve import fetch_layers
-from hatch_oci.base.system_packages import database_files, find_system_packages
+from hatch_oci.base.system import database_files, find_system
 from hatch_oci.comparison.changes import Change, Changes, FileChange, ImageChanges, LayerChange, changes_of, flatten
 from hatch_oci.comparison.contents import Attributes, Contents, LayerKey, describe_layers, merge
 from hatch_oci.comparison.subject import LayerFacts, OneImage, Subject
@@ -140,8 +140,9 @@ def _packages(old: Contents, new: Contents) -> tuple[dict[str, str], dict[str, s
     found = [_python_packages(one) for one in (old, new)]
     if _databases(old) != _databases(new):
         for packages, one in zip(found, (old, new), strict=True):
-            for kind, name, version in find_system_packages(one.tree):
-                packages.setdefault(f"{kind} {name}", set()).add(version)
+            system = find_system(one.tree)
+            for package in system.packages:
+                packages.setdefault(f"{system.kind} {package.name}", set()).add(package.version)
     was, now = ({name: ", ".join(sorted(versions)) for name, versions in one.items()} for one in found)
     return was, now
 

@@ -17,3 +17,8 @@ LICENSES = "org.opencontainers.image.licenses"
 CREATED = "org.opencontainers.image.created"
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
+
+PREDICATE_TYPE = "in-toto.io/predicate-type"
+ATTESTATION_TYPE = "vnd.docker.reference.type"
+ATTESTATION_SUBJECT = "vnd.docker.reference.digest"
+SIGNED = "hatch-oci-image.signed"

@@ -12,7 +12,6 @@ from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import Node, encode_json, parse_json, printable
 from hatch_oci.image.media_types import Family
-from hatch_oci.image.platform import Platform
 
 MAX_MANIFEST = 4 * 1024 * 1024
 """Bytes; what registries must accept at least, and what is read at most (distribution-spec)."""
@@ -122,10 +121,9 @@ def make_manifest(
 
 
 def make_index(
-    images: Sequence[tuple[Manifest, Platform]], annotations: Mapping[str, str], family: Family = media_types.OCI
+    entries: Sequence[Descriptor], annotations: Mapping[str, str], family: Family = media_types.OCI
 ) -> Index:
-    """Return a new index of images, each for its platform."""
-    entries = tuple(replace(manifest.descriptor, platform=platform) for manifest, platform in images)
+    """Return a new index of images, each for its platform, and of what is said of them."""
     document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": family.index,
@@ -134,7 +132,7 @@ def make_index(
     if annotations and family.has_annotations:
         document["annotations"] = dict(annotations)
     raw = encode_json(document)
-    return Index(raw, Digest.of(raw), family.index, entries)
+    return Index(raw, Digest.of(raw), family.index, tuple(entries))
 
 
 def _in_family(layer: Descriptor, family: Family) -> Descriptor:

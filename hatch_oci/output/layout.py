@@ -9,11 +9,15 @@ from pathlib import Path
 from hatch_oci.errors import OutputError
 from hatch_oci.image import media_types
 from hatch_oci.image.annotation_keys import CONTAINERD_NAME, REF_NAME
+from hatch_oci.image.artifact import list_referrers
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import encode_json
 from hatch_oci.output.image import Files, Image
 from hatch_oci.output.swap import link_or_copy, put_in_place
 from hatch_oci.store.temporaries import sweep, temporary_folder
+
+REFERRERS = "referrers.json"
+"""The file of a layout that lists the documents that go with its images, as a registry would (distribution-spec)."""
 
 
 def blob_path(digest: Digest) -> str:
@@ -22,7 +26,10 @@ def blob_path(digest: Digest) -> str:
 
 
 def layout_files(image: Image) -> Files:
-    """Return the files of a layout of `image`, whose index has one entry a tag."""
+    """Return the files of a layout of `image`, whose index has one entry a tag.
+
+    The documents that go with it are listed beside that index, not in it: where it has a single entry, tools need no tag.
+    """
     entries = [
         replace(image.top.descriptor, annotations={REF_NAME: tag, CONTAINERD_NAME: f"{image.repository}:{tag}"})
         for tag in image.tags
@@ -36,6 +43,7 @@ def layout_files(image: Image) -> Files:
     return {
         "oci-layout": encode_json({"imageLayoutVersion": "1.0.0"}),
         "index.json": encode_json(index),
+        **({REFERRERS: list_referrers(one.entry() for one in image.artifacts)} if image.artifacts else {}),
         **dict(sorted(blobs.items())),
     }
 

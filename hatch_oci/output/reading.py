@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hatch_oci.errors import ContentError, OutputError
-from hatch_oci.image.annotation_keys import BASE_NAME, CONTAINERD_NAME, REF_NAME
+from hatch_oci.image.annotation_keys import ATTESTATION_TYPE, BASE_NAME, CONTAINERD_NAME, REF_NAME
+from hatch_oci.image.artifact import EMPTY_CONFIG, Artifact, read_artifact
+from hatch_oci.image.attestation import Attestation, read_attestation
 from hatch_oci.image.config import ImageConfig, read_config
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import parse_json
 from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, read_manifest
 from hatch_oci.output.image import Image
+from hatch_oci.output.layout import REFERRERS, blob_path
 from hatch_oci.regular import open_regular
 
 _CHUNK = 1024 * 1024
@@ -31,11 +34,18 @@ class StoredImage:
     """Where it belongs, as the layout says."""
 
     tags: tuple[str, ...]
+    artifacts: tuple[Artifact, ...] = ()
+    """The documents that go with it."""
+
+    attestations: tuple[Attestation, ...] = ()
+    """What the index names beside the images."""
 
     @property
     def blobs(self) -> dict[Digest, Descriptor]:
-        """The configs and layers, each once."""
-        found = [descriptor for manifest in self.manifests for descriptor in (manifest.config, *manifest.layers)]
+        """The configs and layers, and what the documents consist of, each once."""
+        manifests = (*self.manifests, *(one.manifest for one in self.attestations))
+        found = [descriptor for manifest in manifests for descriptor in (manifest.config, *manifest.layers)]
+        found += [descriptor for one in self.artifacts for descriptor in (EMPTY_CONFIG, one.document)]
         return {descriptor.digest: descriptor for descriptor in found}
 
     def to_write(self) -> Image:
@@ -46,7 +56,16 @@ class StoredImage:
             raise OutputError(message)
         layers = {layer.digest: self.path(layer.digest) for manifest in self.manifests for layer in manifest.layers}
         configs = [config.raw for config in self.configs]
-        return Image(self.top, self.manifests, configs, layers, self.repository or "image", self.tags or ("latest",))
+        return Image(
+            top=self.top,
+            manifests=self.manifests,
+            configs=configs,
+            layers=layers,
+            repository=self.repository or "image",
+            tags=self.tags or ("latest",),
+            artifacts=self.artifacts,
+            attestations=self.attestations,
+        )
 
     @property
     def base_name(self) -> str | None:
@@ -90,7 +109,9 @@ def read_layout(layout: Path) -> StoredImage:
         message = f"{layout} holds {len(entries)} images; one is needed"
         raise OutputError(message)
     top = read_manifest(_small(layout, entries[0]), f"the manifest of {layout}", expected=entries[0])
-    manifests = [top] if isinstance(top, Manifest) else [_child(layout, entry) for entry in top.manifests]
+    children = [] if isinstance(top, Manifest) else [(entry, _child(layout, entry)) for entry in top.manifests]
+    images = [child for entry, child in children if ATTESTATION_TYPE not in entry.annotations]
+    manifests = [top] if isinstance(top, Manifest) else images
     if not manifests:
         message = f"{layout} holds an index of no image: build it anew"
         raise OutputError(message)
@@ -103,6 +124,12 @@ def read_layout(layout: Path) -> StoredImage:
         configs=tuple(configs),
         repository=names[0].rpartition(":")[0] if names else None,
         tags=tuple(tag for entry in entries if (tag := entry.annotations.get(REF_NAME))),
+        artifacts=tuple(_artifacts(layout)),
+        attestations=tuple(
+            read_attestation(entry, child, lambda digest: read_file(layout / blob_path(digest)))
+            for entry, child in children
+            if ATTESTATION_TYPE in entry.annotations
+        ),
     )
 
 
@@ -114,6 +141,18 @@ def find_layout(folder: Path) -> Path:
         message = f"which image? in {folder} {there}" if found else f"no image in {folder}: {there}"
         raise OutputError(message)
     return found[0]
+
+
+def _artifacts(layout: Path) -> Iterator[Artifact]:
+    listed = layout / REFERRERS
+    if not listed.exists():
+        return
+    for item in parse_json(b"".join(read_file(listed)), str(listed)).get("manifests").items():
+        entry = Descriptor.read(item)
+        where = f"the manifest {entry.digest} of {layout}"
+        # Who tidies a layout up goes by its index, which names none of these.
+        if (layout / blob_path(entry.digest)).exists():
+            yield read_artifact(_small(layout, entry), lambda digest: read_file(layout / blob_path(digest)), where)
 
 
 def _child(layout: Path, entry: Descriptor) -> Manifest:

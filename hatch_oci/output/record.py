@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hatch_oci.counts import Counts
+from hatch_oci.image.artifact import Artifact
 from hatch_oci.image.descriptor import Descriptor
 from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import Manifest
@@ -43,6 +44,9 @@ class ImageRecord:
     missing: Sequence[Digest] = ()
     """The base's layers that are not in the layout, which is sparse."""
 
+    artifacts: Sequence[Artifact] = ()
+    """The documents that go with it."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the part of the record about this platform."""
         return {
@@ -61,6 +65,10 @@ class ImageRecord:
             "missing": list(map(str, self.missing)),
             "packages": dict(sorted(self.packages.items())),
             "wheel": {"filename": self.wheel, "sha256": self.wheel_sha256} if self.wheel else None,
+            "referrers": [
+                {"type": one.artifact_type, "digest": str(one.digest), "document-digest": str(one.document.digest)}
+                for one in self.artifacts
+            ],
         }
 
 

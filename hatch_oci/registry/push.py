@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from hatch_oci.errors import RegistryError, UnreachableError
 from hatch_oci.image.digest import Digest
+from hatch_oci.image.manifest import MAX_MANIFEST
 from hatch_oci.registry.attempts import PASSING, Attempts, read_retry_after
 from hatch_oci.registry.session import Place, Session
 from hatch_oci.registry.transport import MAX_ERROR, Content, Reply, Transport
@@ -16,6 +17,8 @@ from hatch_oci.registry.urls import Target
 _ACCEPTED = 202
 _CREATED = 201
 _UPLOADS = "/blobs/uploads/"
+_SUBJECT = "oci-subject"
+"""The header of an answer to a manifest with a subject, from registries that list referrers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,24 @@ class Destination:
             else:
                 return True
 
-    def put_manifest(self, raw: bytes, media_type: str, reference: str) -> None:
-        """Put a manifest or an index under a tag or its digest.
+    def get_manifest(self, reference: str, media_type: str) -> bytes | None:
+        """Return what is there under a tag or a digest, None where nothing is."""
+        reply = self._session.fetch("GET", f"/manifests/{reference}", {"Accept": media_type}, MAX_MANIFEST)
+        if reply.status == 404:
+            return None
+        if reply.status != 200:
+            raise self._session.problem(reply, f"the manifest {reference}")
+        return reply.body
+
+    def put_manifest(self, raw: bytes, media_type: str, reference: str) -> bool:
+        """Put a manifest or an index under a tag or its digest; tell whether its subject's referrers are listed there.
 
         A `MissingBlobsError` where the registry lacks what it names.
         """
         headers = {"Content-Type": media_type}
         reply = self._session.fetch("PUT", f"/manifests/{reference}", headers, MAX_ERROR, Content.of(raw))
         if reply.status == _CREATED:
-            return
+            return bool(reply.headers.get(_SUBJECT))
         joint = "@" if ":" in reference else ":"
         problem = self._session.refusal(reply, f"the manifest {self.host}/{self.repository}{joint}{reference}")
         if reply.status in (400, 404) and b"BLOB_UNKNOWN" in reply.body:

@@ -17,6 +17,8 @@ from .shell import Finished, run
 APP, COPY = "acme/app", "acme/copy"
 # Where it belongs is not a part of the image: the digest is the same wherever it goes.
 BELONGS = '\nrepository = "{env:BELONGS:example.com/app}"\n'
+# So that each request is one for the image.
+ALONE = "sbom = false\nattestations = false\n"
 
 
 def push(env: Mapping[str, str], *options: str | Path, cwd: Path | None = None, expect: int | None = 0) -> Finished:
@@ -50,7 +52,7 @@ def push_error(env: Mapping[str, str], *options: str | Path) -> str:
 
 def build_small(project: Path, env: Mapping[str, str], more: str = "") -> Path:
     """Build an image of the sample and the project's static files, without a wheel; answer the layout."""
-    set_table(project, TABLE + BELONGS + more)
+    set_table(project, TABLE + BELONGS + ALONE + more)
     hatchling_build(project, env)
     return layout_of(project)
 

@@ -8,7 +8,7 @@ import pytest
 
 from .images import read_image
 from .projects import hatchling_build, layout_of, set_table
-from .pushes import APP, COPY, build_small, methods, own_storage, pull, push, push_json, tags_of, top_digest
+from .pushes import ALONE, APP, COPY, build_small, methods, own_storage, pull, push, push_json, tags_of, top_digest
 from .registries import requests_of, serve
 from .samples import PUBLIC, TAG, sample
 from .taps import Tap, serve_tap
@@ -154,7 +154,7 @@ def test_a_registry_that_was_emptied_gets_all_of_it_again(
 def test_an_index_of_two_platforms_arrives_with_both(
     project: Path, user: dict[str, str], tap: Tap, scratch: Path, tmp_path: Path
 ) -> None:
-    set_table(project, TWO_PLATFORMS)
+    set_table(project, TWO_PLATFORMS + ALONE)
     hatchling_build(project, user)
     layout = layout_of(project)
     pushed = push_json(user, layout, "--to", f"{tap.address}/{APP}")

@@ -1,7 +1,9 @@
 """The example, with its wheel and on the base with Python, to the registry that has the base."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,13 @@ def tap(registry_storage: Path, tmp_path: Path) -> Iterator[Tap]:
         yield tap
 
 
+def documents_of(layout: Path) -> dict[str, dict[str, Any]]:
+    """Answer the descriptors of what the documents that go with an image consist of, by digest."""
+    entries = json.loads((layout / "referrers.json").read_text())["manifests"]
+    manifests = [json.loads((layout / "blobs" / one["digest"].replace(":", "/")).read_text()) for one in entries]
+    return {part["digest"]: part for one in manifests for part in (one["config"], *one["layers"])}
+
+
 def test_the_example_is_pushed_changed_and_pushed_again(
     project: Path, user: dict[str, str], tap: Tap, tmp_path: Path
 ) -> None:
@@ -32,7 +41,8 @@ def test_the_example_is_pushed_changed_and_pushed_again(
     tap.reset()
     first = push_json(env, layout, "--to", to)
     manifest = read_image(layout).manifest
-    own = [manifest["config"], *manifest["layers"][5:]]
+    about = documents_of(layout)
+    own = [manifest["config"], *manifest["layers"][5:], *about.values()]
     assert first["uploaded-bytes"] == sum(part["size"] for part in own)
     # Requests and headers are little beside it, and nothing was sent twice.
     assert tap.up < first["uploaded-bytes"] + 32_000
@@ -46,15 +56,17 @@ def test_the_example_is_pushed_changed_and_pushed_again(
     tap.reset()
     push(env, layout, "--to", to)
     asked = requests_of(scratch)[before:]
-    assert methods(asked).count("PUT upload") == 2
-    assert methods(asked).count("PUT manifest") == 1
-    assert len(asked) <= 12
+    # The config, the app's layer, and the two documents; these and their list are manifests, too.
+    assert methods(asked).count("PUT upload") == 4
+    assert methods(asked).count("PUT manifest") == 1 + 2 + 1
+    assert len(asked) <= 24
     assert tap.up < 64_000
     assert pull(f"{to}:1.0.0", tmp_path / "pulled", env) == top_digest(layout)
 
     before = len(requests_of(scratch))
     pushed = push_json(env, layout, "--to", f"{tap.address}/{COPY}")
-    parts = len(manifest["layers"]) + 1
-    assert methods(requests_of(scratch)[before:]) == ["POST mount"] * parts + ["PUT manifest"]
+    parts = len(manifest["layers"]) + 1 + len(about)
+    listed = ["GET manifest", "PUT manifest", "GET manifest"]
+    assert methods(requests_of(scratch)[before:]) == ["POST mount"] * parts + ["PUT manifest"] * 3 + listed
     assert pushed["uploaded-bytes"] == 0
     assert pull(f"{tap.address}/{COPY}:1.0.0", tmp_path / "pulled", env) == top_digest(layout)

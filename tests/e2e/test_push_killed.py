@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .projects import hatchling_build, layout_of, set_table
-from .pushes import APP, pull, push, push_command, tags_of, top_digest
+from .pushes import ALONE, APP, pull, push, push_command, tags_of, top_digest
 from .registries import serve
 from .shell import SEARCH_PATH
 from .taps import serve_tap
@@ -44,7 +44,7 @@ def layout(project: Path, user: dict[str, str]) -> Path:
         folder = project / "noise" / str(number)
         folder.mkdir(parents=True)
         (folder / "noise").write_bytes(os.urandom(number * 300_000))
-    set_table(project, TABLE)
+    set_table(project, TABLE + ALONE)
     hatchling_build(project, user)
     return layout_of(project)
 

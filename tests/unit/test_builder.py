@@ -272,7 +272,7 @@ def test_what_adds_nothing_to_a_base_does_not_look_into_it(project: Path, capsys
     data = b"no tar at all"
     small = image([Layer(data, digest(data), "base")], SETTINGS, AMD64)
     layout(project / "base", (small.manifest, None), images=(small,))
-    table = 'base-image = "oci:base"\nwheel = false\nlabels = {team = "blue"}'
+    table = 'base-image = "oci:base"\nwheel = false\nsbom = false\nlabels = {team = "blue"}'
     manifest, config = read(build(builder_of(project, table)))
     assert len(manifest["layers"]) == 1
     assert config["config"]["Labels"]["team"] == "blue"

@@ -96,7 +96,10 @@ def mistakes(values: dict[str, Any]) -> list[str]:
         ("libc", "uclibc 1.0", 'must be like "glibc 2.36" or "musl 1.2"'),
         ("libc", "glibc", 'must be like "glibc 2.36" or "musl 1.2"'),
         ("format", "v2s2", "must be one of: oci, docker"),
-        ("sbom", True, "is not supported yet by this version of hatch-oci-image"),
+        ("sbom", True, "must be an array or false"),
+        ("sbom", "spdx", "must be an array or false"),
+        ("attestations", True, "must be a string"),
+        ("attestations", "slsa", "must be one of: referrers, buildkit"),
         ("entry-point", [], "is not known; did you mean `entrypoint`?"),
     ],
 )
@@ -160,10 +163,10 @@ def test_a_mistake_in_a_copy_is_told(entry: object, expected: str) -> None:
 def test_all_mistakes_are_told_at_once() -> None:
     assert mistakes({"prots": [80], "user": 1, "copy": [{"to": "/x"}], "created": "x", "sbom": True}) == [
         "Field `t.prots` is not known; did you mean `ports`?",
-        "Field `t.sbom` is not supported yet by this version of hatch-oci-image",
         "Field `t.copy[1].from` is missing",
         "Field `t.user` must be a string",
         f"Field `t.created` {TIME}",
+        "Field `t.sbom` must be an array or false",
     ]
 
 

@@ -64,6 +64,7 @@ def test_the_record_says_what_was_built_out_of_what(tmp_path: Path) -> None:
                 "missing": [],
                 "packages": {"app": "1.0", "h11": "0.16.0"},
                 "wheel": {"filename": "app-1.0-py3-none-any.whl", "sha256": "ab" * 32},
+                "referrers": [],
                 "layers": [
                     {"digest": str(SHA512), "diff-id": str(SECOND), "size": 7, "holds": "base"},
                     {"digest": str(FIRST), "diff-id": str(BASE), "size": 5, "holds": "files /srv/ü"},
@@ -77,7 +78,14 @@ def test_the_record_says_what_was_built_out_of_what(tmp_path: Path) -> None:
         "lock": "uv.lock",
         "work": {
             "bytes": {"downloaded": 7, "hashed": 12, "compressed": 0, "linked": 0},
-            "seconds": {"base": 0.0, "dependencies": 0.0, "wheel": 0.0, "layers": 1.235, "output": 0.0},
+            "seconds": {
+                "base": 0.0,
+                "dependencies": 0.0,
+                "wheel": 0.0,
+                "layers": 1.235,
+                "documents": 0.0,
+                "output": 0.0,
+            },
         },
     }
 

@@ -12,6 +12,7 @@ from hatch_oci.image.platform import Platform
 from hatch_oci.layers.folder import Copy
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.settings import Project, Settings
+from hatch_oci.trust_settings import TrustSettings
 from tests.unit.projects import read_table as read
 
 
@@ -41,6 +42,7 @@ def test_an_empty_table_gives_the_defaults() -> None:
         libc=None,
         dependencies=DependencySettings(),
         registries=RegistryOptions(),
+        trust=TrustSettings(sboms=("cyclonedx",)),
         sparse=False,
     )
 
@@ -53,6 +55,9 @@ def test_an_empty_table_gives_the_defaults() -> None:
         ("repository", "ghcr.io/acme/app", "repository", "ghcr.io/acme/app"),
         ("repository", "localhost:5000/app", "repository", "localhost:5000/app"),
         ("tags", ["{version}", "latest", "1.2-x"], "tags", ("1.2-x", "latest")),
+        ("sbom", False, "trust", TrustSettings(())),
+        ("sbom", [], "trust", TrustSettings(())),
+        ("sbom", ["spdx", "cyclonedx", "spdx"], "trust", TrustSettings(("spdx", "cyclonedx"))),
         ("wheel", False, "wheel", False),
         ("wheel", True, "wheel", True),
         ("wheel", "dist/*{version}*.whl", "wheel", "dist/*1.2+x*.whl"),

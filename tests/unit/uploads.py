@@ -20,8 +20,11 @@ from hatch_oci.registry.options import Patience
 BRIEF = Patience(connect=5, stall=0.5, answer=1, commit=2, first_wait=0.01, longest_wait=0.02, longest_retry_after=0.05)
 """So that a test that makes a registry fail is over soon, also while it is sent something."""
 
+INDEX = "application/vnd.oci.image.index.v1+json"
+
 _BEGIN = re.compile(r"/v2/(?P<name>.+)/blobs/uploads/")
 _SESSION = re.compile(r"/v2/(?P<name>.+)/blobs/uploads/(?P<session>[^/]+)")
+_REFERRERS = re.compile(r"/v2/(?P<name>.+)/referrers/(?P<digest>[^/]+)")
 _PIECE = 64 * 1024
 
 
@@ -51,6 +54,9 @@ class Uploads:
 
     missing_status: int = 404
     """Of the answer to a manifest that names what is not there."""
+
+    lists_referrers: bool = False
+    """Whether it has the referrers API."""
 
     requests: list[Came] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
@@ -123,8 +129,22 @@ class UploadHandler(Handler):
             self.take_blob(match["name"], match["session"], query.get("digest", [""])[0])
         elif self.command == "PUT" and (match := API_PATH.fullmatch(path)) and match["kind"] == "manifests":
             self.take_manifest(match["name"], match["reference"])
+        elif self.server.uploads.lists_referrers and (match := _REFERRERS.fullmatch(path)):
+            self.list_referrers(match["name"], match["digest"])
         else:
             super().answer()
+
+    def list_referrers(self, name: str, subject: str) -> None:
+        """Answer with an index of what refers to a manifest."""
+        found = []
+        for manifest in self.server.uploads.repository(name).manifests.values():
+            document = json.loads(manifest.content)
+            if document.get("subject", {}).get("digest") == subject:
+                entry = {"mediaType": manifest.media_type, "digest": digest(manifest.content)}
+                fields = {key: document[key] for key in ("artifactType", "annotations") if key in document}
+                found.append({**entry, "size": len(manifest.content), **fields})
+        body = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": found}).encode()
+        self.reply(200, body, {"Content-Type": INDEX})
 
     def begin(self, name: str, query: dict[str, list[str]]) -> None:
         """Mount a blob of another repository, or begin an upload."""
@@ -176,7 +196,10 @@ class UploadHandler(Handler):
             self.fail(uploads.missing_status, "MANIFEST_BLOB_UNKNOWN")
         else:
             repository.manifests[reference] = Manifest(self.headers["Content-Type"], raw)
-            self.reply(201, b"", {"Location": f"/v2/{name}/manifests/{reference}"})
+            headers = {"Location": f"/v2/{name}/manifests/{reference}"}
+            if uploads.lists_referrers and (subject := json.loads(raw).get("subject")):
+                headers["OCI-Subject"] = subject["digest"]
+            self.reply(201, b"", headers)
 
 
 def _is_complete(document: dict[str, Any], repository: Repository) -> bool:
