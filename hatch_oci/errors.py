@@ -15,6 +15,7 @@ OCIError
 ├── LockError          a lock that is missing, stale, or cannot serve the image's platform
 ├── WheelError         a wheel that is invalid, or cannot run on the base
 ├── RunError           an image that could not start
+├── ProgramError       a program of the user's that cannot be run, fails, or gives no answer
 ├── SourceError        files of the project that cannot be packed
 └── OutputError        a result, or a file of the cache, that cannot be written
 
@@ -112,3 +113,7 @@ class SourceError(OCIError):
 
 class OutputError(OCIError):
     """A result, or a file of the cache, that cannot be written."""
+
+
+class ProgramError(OCIError):
+    """A program of the user's that cannot be run, fails, or gives no answer."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hatch_oci.config import image_folder, registry_options
 from hatch_oci.errors import OutputError
+from hatch_oci.image.digest import Digest
 from hatch_oci.loading import ENGINES, load_archive
 from hatch_oci.output.archive import archive_pieces
 from hatch_oci.output.docker import docker_files
@@ -20,6 +23,9 @@ from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
 from hatch_oci.settings import SPARSE_VARIABLE
 from hatch_oci.store.blobs import BlobStore, cache_folder
+
+if TYPE_CHECKING:
+    from hatch_oci.trust.signers import Signer
 
 _LAYOUT = "an image layout; by default the one in dist"
 
@@ -38,6 +44,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     push.add_argument("--tag", action="append", default=[], help="may come several times; by default the image's tags")
     push.add_argument("--build", action="store_true", help="build first, without fetching what the registry has")
     push.add_argument("--digest-file", metavar="FILE", help="write the digest there, too")
+    signers = push.add_mutually_exclusive_group()
+    signers.add_argument(
+        "--sign", action="store_true", help="sign image and documents, for the identity that this pipeline has"
+    )
+    signers.add_argument(
+        "--signer", metavar="COMMAND", help="sign by a program: a descriptor on its input, a signature on its output"
+    )
     push.add_argument("--json", action="store_true", help="print JSON")
     push.set_defaults(run=_push)
     load = commands.add_parser(
@@ -57,10 +70,26 @@ def _push(options: argparse.Namespace, reporter: Reporter) -> None:
     root = Path.cwd()
     layout = _build(root) if options.build else options.layout or find_layout(image_folder(root))
     image = read_layout(layout)
+    signer = _signer(options)
+    signatures: tuple[Digest, ...] = ()
     with closing(Transport(registry_options(root), reporter)) as transport:
         pushed = push_image(image, options.to, options.tag, transport, BlobStore(cache_folder()))
+        if signer:
+            from hatch_oci.signing import sign_image
+
+            signatures = sign_image(image, pushed.repository, signer, transport)
     tell_pipelines(pushed.digest, pushed.references, options.digest_file)
-    print(json.dumps(_to_json(pushed), indent=2) if options.json else "\n".join(pushed.references))
+    print(json.dumps(_to_json(pushed, signatures), indent=2) if options.json else "\n".join(pushed.references))
+
+
+def _signer(options: argparse.Namespace) -> Signer | None:
+    """Return who is to sign, if anybody is; before anything is pushed, as that may be told to be impossible."""
+    if not options.sign and options.signer is None:
+        return None
+    # Not above: most pushes sign nothing.
+    from hatch_oci.trust.signers import program_signer, sigstore_signer
+
+    return sigstore_signer() if options.sign else program_signer(options.signer)
 
 
 def _load(options: argparse.Namespace, reporter: Reporter) -> None:
@@ -84,12 +113,13 @@ def _build(root: Path) -> Path:
     return Path(artifact)
 
 
-def _to_json(pushed: Pushed) -> dict[str, object]:
+def _to_json(pushed: Pushed, signatures: Sequence[Digest]) -> dict[str, object]:
     return {
         "repository": pushed.repository,
         "digest": str(pushed.digest),
         "tags": list(pushed.tags),
         "references": pushed.references,
         "referrers": list(map(str, pushed.referrers)),
+        "signatures": list(map(str, signatures)),
         "uploaded-bytes": pushed.uploaded,
     }

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
-from contextlib import suppress
-from typing import BinaryIO, cast
 
-from hatch_oci.errors import DocumentError, RegistryError
+from hatch_oci.errors import DocumentError, ProgramError, RegistryError
 from hatch_oci.image.document import parse_json, printable
+from hatch_oci.program import run_program
 
 TOKEN_USER = "<token>"  # noqa: S105 - the name for a user who has an identity token instead
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -37,7 +30,10 @@ def ask_helper(name: str, server: str, seconds: float = _SECONDS) -> tuple[str, 
     if program is None:
         message = f"docker-credential-{name} is not installed"
         raise RegistryError(message)
-    status, answer = _run(program, server, seconds)
+    try:
+        status, answer = run_program([program, "get"], server.encode(), seconds, _MAX_ANSWER)
+    except ProgramError as error:
+        raise RegistryError(str(error)) from None
     if status:
         if _NOT_FOUND in answer.decode("utf-8", "replace"):
             return None
@@ -50,74 +46,3 @@ def ask_helper(name: str, server: str, seconds: float = _SECONDS) -> tuple[str, 
     except DocumentError:
         message = f"docker-credential-{name} did not answer with Username and Secret"
         raise RegistryError(message) from None
-
-
-def _run(program: str, server: str, seconds: float) -> tuple[int, bytes]:
-    """Return a helper's exit code and what it printed."""
-    try:
-        # In a session of its own, so that what it started can be ended with it.
-        process = subprocess.Popen(  # noqa: S603 - the user's own helper, without a shell
-            [program, "get"],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError as error:
-        message = f"{program} cannot be run: {error.strerror or error}"
-        raise RegistryError(message) from None
-    end = time.monotonic() + seconds
-    answer = _Answer(cast(BinaryIO, process.stdout))
-    with process:
-        try:
-            # A helper may answer, or end, without having read its input.
-            with suppress(BrokenPipeError), cast(BinaryIO, process.stdin) as sink:
-                sink.write(server.encode())
-            answer.wait(seconds)
-            if len(answer.data) > _MAX_ANSWER:
-                message = f"{program} answered with more than {_MAX_ANSWER} bytes"
-                raise RegistryError(message)
-            status = process.wait(max(end - time.monotonic(), 0)) if answer.is_whole else None
-        except subprocess.TimeoutExpired:
-            status = None
-        finally:
-            _end(process)
-    if status is None:
-        message = f"{program} gave no answer in {seconds:g} s"
-        raise RegistryError(message)
-    return status, bytes(answer.data)
-
-
-class _Answer:
-    """What comes out of a pipe, read in a thread, since a daemon that a helper left behind may keep it open."""
-
-    def __init__(self, pipe: BinaryIO) -> None:
-        self.data = bytearray()
-        self.is_whole = False
-        self._pipe = pipe
-        self._left = threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def wait(self, seconds: float) -> None:
-        """Wait for the end of it, or for more than there may be."""
-        self._thread.join(seconds)
-        self._left.set()
-
-    def _read(self) -> None:
-        with suppress(OSError, ValueError):
-            while not self._left.is_set() and len(self.data) <= _MAX_ANSWER:
-                chunk = self._pipe.read(_MAX_ANSWER)
-                if not chunk:
-                    self.is_whole = True
-                    return
-                self.data += chunk
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with suppress(OSError):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
