@@ -15,6 +15,7 @@ from hatch_oci.image.digest import Digest
 from hatch_oci.image.document import encode_json, parse_json
 from hatch_oci.registry.push import Destination
 
+_AT_ONCE = 4
 _TRIES = 12
 _LONGEST_WAIT = 5.0
 """Seconds."""
@@ -26,9 +27,13 @@ def attach(artifacts: Sequence[Artifact], destination: Destination) -> None:
     A registry that keeps the list of an image's referrers says so when it takes one; else the list is an index of our
     own under a tag that is made of the image's digest (distribution-spec, "Referrers Tag Schema").
     """
+
+    def put(artifact: Artifact) -> bool:
+        return destination.put_manifest(artifact.raw, media_types.OCI_MANIFEST, str(artifact.digest))
+
     unlisted: dict[Digest, list[dict[str, Any]]] = {}
-    for artifact in artifacts:
-        if not destination.put_manifest(artifact.raw, media_types.OCI_MANIFEST, str(artifact.digest)):
+    for artifact, is_listed in zip(artifacts, stopping.work_on(artifacts, put, _AT_ONCE), strict=True):
+        if not is_listed:
             unlisted.setdefault(artifact.subject.digest, []).append(artifact.entry())
     for subject, entries in unlisted.items():
         _list_under_tag(f"{subject.algorithm}-{subject.hex[:64]}", entries, destination)
@@ -49,7 +54,7 @@ def _list_under_tag(tag: str, entries: Sequence[dict[str, Any]], destination: De
         # Whoever read the list before this was written does not know of it, and has written another by then. That two
         # who got in each other's way do so again is up to chance.
         took = time.monotonic() - begun
-        stopping.sleep(min(took * random.uniform(2, 4), _LONGEST_WAIT))  # noqa: S311 - no secret
+        stopping.sleep(min(took * random.uniform(1.5, 3), _LONGEST_WAIT))  # noqa: S311 - no secret
     message = f"{destination.host}/{destination.repository}:{tag} is written by others all the time: push again"
     raise UnreachableError(message)
 
