@@ -80,12 +80,13 @@ def members_of(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield a layer's members without keeping them."""
     stream = cast(_Forwards, tar.fileobj)
     while info := tar.next():
-        stream.headers = 0
+        stream.headers = None
         # tarfile would remember each of them, which is most of what a large base takes in memory.
         tar.members.clear()  # type: ignore[attr-defined]  # not documented, but since ever
         # Nor what is said of all that follow, which engines do not heed.
         tar.pax_headers.clear()  # type: ignore[attr-defined]
         yield info
+        stream.headers = 0
 
 
 def read_member(tar: tarfile.TarFile, info: tarfile.TarInfo, most: int) -> bytes:
@@ -103,7 +104,9 @@ class _Forwards:
     """A file that is read and skipped through, never backwards; all that goes by is hashed and counted."""
 
     def __init__(self, stream: BinaryIO, hasher: Hasher | None, limit: int) -> None:
-        self.headers = 0
+        self.headers: int | None = 0
+        """Bytes that were read since the last member; None while its content is read."""
+
         self._stream = stream
         self._hasher = hasher
         self._left = limit
@@ -115,11 +118,11 @@ class _Forwards:
         return self._end - self._ahead
 
     def read(self, count: int) -> bytes:
-        """Return bytes of headers, which is what tarfile asks for."""
-        self.headers += count
-        if self.headers > _MAX_HEADERS:
-            message = f"more than {_MAX_HEADERS} bytes of headers for one member"
-            raise ValueError(message)
+        if self.headers is not None:
+            self.headers += count
+            if self.headers > _MAX_HEADERS:
+                message = f"more than {_MAX_HEADERS} bytes of headers for one member"
+                raise ValueError(message)
         return self.content(count)
 
     def content(self, count: int) -> bytes:

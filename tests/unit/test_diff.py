@@ -382,3 +382,9 @@ def test_what_cannot_be_compared_is_one_line(
     assert main(["diff", *arguments]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"Error: {message}")
+
+
+def test_a_file_that_is_larger_than_any_header_is_read_whole(diff: Diff) -> None:
+    old, new = (image_of([file("large", bytes(3_000_000) + end)]) for end in (b"1", b"2"))
+    (change,) = diff(old, new)["platforms"]["linux/amd64"]["files"].items()
+    assert (change[0], set(change[1]["attributes"])) == ("/large", {"content"})
