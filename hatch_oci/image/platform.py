@@ -10,7 +10,8 @@ from typing import TypeVar
 from hatch_oci.errors import PlatformError
 from hatch_oci.image.document import Node, printable
 
-_PART = re.compile(r"[a-z0-9_.-]+")
+# No system has a name so long that it would not fit a message.
+_PART = re.compile(r"[a-z0-9_.-]{1,64}")
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386"}
 # What an absent variant means, and what "v8" and "v1" add: nothing.
 _IMPLIED_VARIANT = {"arm64": "v8", "amd64": "v1"}

@@ -198,3 +198,37 @@ def test_there_may_be_nothing_to_sweep(tmp_path: Path) -> None:
     sweep(tmp_path, "part.")
     sweep(tmp_path / "absent", "part.")
     assert not (tmp_path / "absent").exists()
+
+
+SWEEPER = """
+import os, sys
+from contextlib import suppress
+from pathlib import Path
+from hatch_oci.store.temporaries import sweep
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+while True:
+    for path in folder.iterdir():
+        with suppress(OSError):
+            os.utime(path, (0, 0))
+    sweep(folder, "part.")
+"""
+
+
+@LOCKS
+@KINDS
+def test_one_that_is_taken_for_old_before_it_is_locked_is_made_again(kind: str, tmp_path: Path) -> None:
+    """As by somebody whose clock is years ahead."""
+    with subprocess.Popen([sys.executable, "-c", SWEEPER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as sweeper:
+        try:
+            assert sweeper.stdout is not None
+            assert sweeper.stdout.readline() == "ready\n"
+            for _ in range(5000):
+                if kind == "file":
+                    with temporary_file(tmp_path, "part.") as file:
+                        assert Path(file.name).exists()
+                else:
+                    with temporary_folder(tmp_path, "part.") as folder:
+                        assert folder.exists()
+        finally:
+            sweeper.kill()
