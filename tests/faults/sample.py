@@ -69,11 +69,14 @@ def digest_of(layout: Path) -> str | None:
         return None
     assert json.loads((layout / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
     (top,) = json.loads((layout / "index.json").read_text())["manifests"]
-    named = {descriptor["digest"]: descriptor["size"] for descriptor in _descriptors(layout, top)}
+    referring = json.loads((layout / "referrers.json").read_text())["manifests"]
+    tops = (top, *referring)
+    named = {found["digest"]: found["size"] for one in tops for found in _descriptors(layout, one)}
     lying = [path for path in layout.rglob("*") if not path.is_dir()]
     assert {path.relative_to(layout).as_posix() for path in lying} == {
         "oci-layout",
         "index.json",
+        "referrers.json",
         *(f"blobs/{digest.replace(':', '/')}" for digest in named),
     }
     for digest, size in named.items():

@@ -89,6 +89,7 @@ def test_the_result_is_printed_as_json(name: str, capsys: pytest.CaptureFixture[
         "tags": ["1.0", "latest"],
         "references": [f"{name}:1.0", f"{name}:latest", f"{name}@{DIGEST}"],
         "referrers": [],
+        "signatures": [],
         "uploaded-bytes": sum(map(len, IMAGE.blobs.values())),
     }
     assert main(["push", "--json", "--tag", "x"]) == 0
