@@ -10,7 +10,6 @@ import tempfile
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -280,7 +279,7 @@ class OCIBuilder(BuilderInterface[OCIConfig, PluginManager]):
     def _left_out(self, place: Place) -> Callable[[str], bool]:
         """Return what tells the results of this and earlier builds, which no image may hold."""
         folders = {place.directory.resolve(), Path(self.config.directory).resolve()}
-        places = [replace(place, directory=folder) for folder in folders]
+        places = [place._replace(directory=folder) for folder in folders]
         return lambda path: any(one.holds(path) for one in places)
 
     def _reporter(self) -> Reporter:

@@ -6,9 +6,8 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.plugin.interface import BuilderInterface
@@ -101,8 +100,7 @@ def registry_options(root: Path) -> RegistryOptions:
     return options
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenBase:
+class ChosenBase(NamedTuple):
     """What the target's table says of the base, read without the rest of it."""
 
     written: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hatch_oci.layers.venv import Venv
 from hatch_oci.layers.wheel import Wheel
@@ -11,8 +11,7 @@ from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.lock.groups import Group, Installable, group_wheels
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(NamedTuple):
     """A venv, and the wheels that go into it."""
 
     venv: Venv

@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.utils import canonicalize_name
 
@@ -44,8 +44,7 @@ _MOST_LAYERS = 127
 """What engines take, the base's included."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedLayer:
+class PlannedLayer(NamedTuple):
     """A layer that is still to be written, or is known from an earlier build."""
 
     summary: str
@@ -60,8 +59,7 @@ class PlannedLayer:
     """The normalised names of the wheels that are in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """The layers to write, the lowest first, and what the image then holds, the dependencies excepted."""
 
     layers: tuple[PlannedLayer, ...]
@@ -85,7 +83,7 @@ def plan_layers(
     """
     ground = Ground(base)
     if installation:
-        installation = replace(installation, venv=_at_real_path(installation.venv, ground))
+        installation = installation._replace(venv=_at_real_path(installation.venv, ground))
     layers = list(_planned(settings, root, installation, ground, left_out, warn))
     return Plan(tuple(layers), ground, installation)
 
@@ -147,7 +145,7 @@ def _planned(
         entries = [replace(entry, packed=None) for entry in files]
         made_of = [wheel.sha256, asdict(installation.venv), compiler() if compile_to else None]
         planned = _remembered(f"wheel {wheel.name} {wheel.version}", entries, made_of, ground, compression)
-        yield replace(planned, wheels=(canonicalize_name(wheel.name),))
+        yield planned._replace(wheels=(canonicalize_name(wheel.name),))
 
 
 def _tell_of_copy(copy: Copy, entries: Sequence[Entry], warn: Callable[[str], None]) -> None:

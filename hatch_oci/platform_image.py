@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 
@@ -31,8 +32,7 @@ from hatch_oci.store.blobs import StoredBlob
 from hatch_oci.trust.documents import Documents
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformImage:
+class PlatformImage(NamedTuple):
     """An image, and all that it is made of."""
 
     base: Base

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_oci.base.python import Libc
 from hatch_oci.dependency_settings import DEPENDENCY_KEYS, DependencySettings, read_dependency_settings
@@ -135,8 +135,7 @@ class Settings:
         return not {self.entrypoint, self.cmd} <= {None, "inherit"}
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(NamedTuple):
     """What the defaults are made of."""
 
     name: str

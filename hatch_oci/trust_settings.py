@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hatch_oci.table import Table
 
@@ -12,8 +12,7 @@ SBOMS = ("cyclonedx", "spdx")
 ATTESTATIONS = ("referrers", "buildkit")
 
 
-@dataclass(frozen=True, slots=True)
-class TrustSettings:
+class TrustSettings(NamedTuple):
     """Which documents go with an image, and how."""
 
     sboms: tuple[str, ...] = SBOMS[:1]

@@ -6,8 +6,7 @@ import posixpath
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
@@ -45,8 +44,7 @@ _OLD_ARMS = {"v5": "armv5tel", "v6": "armv6l"}
 _LEGACY_MANYLINUX = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 
 
-@dataclass(frozen=True, slots=True)
-class Libc:
+class Libc(NamedTuple):
     """A C library: `glibc` or `musl`, and its version."""
 
     name: str
@@ -57,8 +55,7 @@ class Libc:
         return f"{self.name} {self.major}.{self.minor}"
 
 
-@dataclass(frozen=True, slots=True)
-class Python:
+class Python(NamedTuple):
     """The interpreter of a base."""
 
     executable: str

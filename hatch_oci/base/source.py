@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hatch_oci.errors import BaseError
 from hatch_oci.image.descriptor import Descriptor
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from hatch_oci.registry.pull import Repository
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A base image as it is found, before a platform is chosen."""
 
     name: str

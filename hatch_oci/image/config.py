@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatch_oci.image import media_types
 from hatch_oci.image.descriptor import Descriptor, read_digest
@@ -22,8 +22,7 @@ _LEGACY = ("container", "container_config")
 _NEVER_NULL = ("Env", "ExposedPorts", "User", "WorkingDir")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(NamedTuple):
     """A checked configuration; what this package needs of it, and the document as it is."""
 
     raw: bytes
@@ -42,8 +41,7 @@ class ImageConfig:
         return Descriptor(media_types.OCI_CONFIG, Digest.of(self.raw), len(self.raw))
 
 
-@dataclass(frozen=True, slots=True)
-class AddedLayer:
+class AddedLayer(NamedTuple):
     """What a configuration says of a layer: the digest of its uncompressed tar, and how it came to be."""
 
     diff_id: Digest

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from hatch_oci.errors import ContentError
 from hatch_oci.image import media_types
@@ -20,8 +20,7 @@ _MAX_ENTRIES = 256
 MAX_LAYERS = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """An image for one platform."""
 
     raw: bytes
@@ -36,8 +35,7 @@ class Manifest:
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """A list of manifests, as a rule one a platform."""
 
     raw: bytes

@@ -9,10 +9,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import cast
+from typing import NamedTuple, cast
 
 from hatch_oci.image import media_types
 
@@ -57,8 +56,7 @@ _ZSTD = "0.25.0"
 _ZSTD_LEVEL = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Deflated:
+class Deflated(NamedTuple):
     """The content of a file that is deflated already (RFC 1951), and stays so: `size` bytes when it is unpacked."""
 
     size: int
@@ -67,8 +65,7 @@ class Deflated:
     """The raw deflate data, to be read once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compression:
+class Compression(NamedTuple):
     """A way to compress a layer."""
 
     media_type: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from hatch_oci.errors import SourceError
 from hatch_oci.image.document import printable
@@ -25,8 +26,7 @@ class Kind(Enum):
     FOLDER = b"5"
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(NamedTuple):
     """A file's content as raw deflate data (RFC 1951), which unpack to what has this CRC-32."""
 
     crc32: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hatch_oci import stopping
 from hatch_oci.counts import Counts
@@ -17,8 +17,7 @@ from hatch_oci.layers.entry import Entry, Packed
 from hatch_oci.store.blobs import BlobStore
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """A layer in the store."""
 
     descriptor: Descriptor

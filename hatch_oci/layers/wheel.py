@@ -13,11 +13,10 @@ from collections.abc import Collection, Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from email.parser import HeaderParser
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
@@ -38,8 +37,7 @@ _ENTRY_POINT = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[[^\]]*\])?")
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A file of a wheel, and what RECORD says of its content."""
 
     path: str
@@ -48,8 +46,7 @@ class Member:
     record_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wheel:
+class Wheel(NamedTuple):
     """A wheel whose structure has been checked; its files' hashes are checked as they are read."""
 
     filename: str

@@ -6,8 +6,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from hatch_oci.image.document import encode_json
 from hatch_oci.layers.venv import Venv, installed_files
@@ -20,8 +20,7 @@ _FORMAT = 1
 """Raised when the check for clashes changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(NamedTuple):
     """A wheel that goes into the image."""
 
     facts: WheelFacts

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from hatch_oci.errors import OCIError
 
@@ -19,8 +19,7 @@ _NAMED = 4
 _OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Installable:
+class Installable(NamedTuple):
     """A wheel, as far as it matters for its layer."""
 
     key: str
@@ -32,8 +31,7 @@ class Installable:
     upload_time: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """The wheels of one layer, by their keys, in order."""
 
     summary: str

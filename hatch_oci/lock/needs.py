@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName
@@ -10,16 +10,14 @@ from packaging.utils import NormalizedName
 from hatch_oci.lock.dependencies import Dependency
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What a project wants of its lock besides its plain dependencies; names are normalised."""
 
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(NamedTuple):
     """What a project says that it needs."""
 
     name: NormalizedName
@@ -31,8 +29,7 @@ class Needs:
     """The project's own, for packages that need it in turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(NamedTuple):
     """What a user says of the lock; names are normalised."""
 
     lock: str
@@ -40,8 +37,7 @@ class Choices:
     sdists: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Provided:
+class Provided(NamedTuple):
     """What goes into the image; `lock` is the file's name, None where the project needs nothing."""
 
     dependencies: tuple[Dependency, ...] = ()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hatch_oci.errors import OutputError
 from hatch_oci.image.platform import Platform
@@ -15,8 +15,7 @@ from hatch_oci.output.layout import layout_files, write_layout
 from hatch_oci.output.place import DOCKER_ARCHIVE, LAYOUT, OCI_ARCHIVE
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """What becomes of an image on disk."""
 
     suffix: str

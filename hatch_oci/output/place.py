@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
@@ -19,8 +19,7 @@ LAYOUT, OCI_ARCHIVE, DOCKER_ARCHIVE, RECORD = ".oci", ".oci.tar", ".docker.tar",
 _ANY = re.compile(r"\.?(?P<name>[^-]+)-(?P<version>.+?)\.(oci|docker\.tar)(\..*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A build directory, and a project's name and version as in the wheel's file name."""
 
     directory: Path

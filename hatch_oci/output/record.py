@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatch_oci.counts import Counts
 from hatch_oci.image.artifact import Artifact
@@ -17,8 +16,7 @@ from hatch_oci.image.platform import Platform
 from hatch_oci.output.swap import replace_file
 
 
-@dataclass(frozen=True, slots=True)
-class LayerRecord:
+class LayerRecord(NamedTuple):
     """A layer of the image and what it holds."""
 
     descriptor: Descriptor
@@ -26,8 +24,7 @@ class LayerRecord:
     holds: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
+class ImageRecord(NamedTuple):
     """The image for one platform."""
 
     platform: Platform
@@ -72,8 +69,7 @@ class ImageRecord:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """All that a pipeline may want to know of a build."""
 
     repository: str

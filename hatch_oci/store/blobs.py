@@ -12,10 +12,9 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from hatch_oci.counts import Counts
 from hatch_oci.errors import ContentError, DigestError, OutputError
@@ -49,8 +48,7 @@ def cache_folder() -> Path:
     raise OutputError(message)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
+class StoredBlob(NamedTuple):
     """A blob in the store: whole, checked, and not to be written to; `size` in bytes."""
 
     digest: Digest

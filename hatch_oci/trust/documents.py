@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_oci.image.annotation_keys import CREATED, PREDICATE_TYPE, SIGNED
 from hatch_oci.image.artifact import Artifact, make_artifact
@@ -23,8 +22,7 @@ _SBOMS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Documents:
+class Documents(NamedTuple):
     """What goes with an image."""
 
     artifacts: tuple[Artifact, ...]

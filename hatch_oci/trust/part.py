@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 
@@ -44,8 +44,7 @@ class Part:
         return self.purl or f"{self.kind}:{self.name}@{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(NamedTuple):
     """An image and all that is known to be in it."""
 
     image: Part

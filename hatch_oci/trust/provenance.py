@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hatchling.__about__ import __version__ as hatchling_version
 
@@ -20,8 +19,7 @@ PREDICATE = "https://slsa.dev/provenance/v1"
 _BUILDER = "pkg:pypi/hatch-oci-image"
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(NamedTuple):
     """What a project is built from."""
 
     configuration: Mapping[str, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hatch_oci.base.look import Contents
 from hatch_oci.base.resolve import Base
@@ -15,8 +15,7 @@ from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """An image for one platform, with what went into it."""
 
     settings: Settings

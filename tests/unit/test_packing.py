@@ -74,8 +74,8 @@ def test_what_changes_their_files_or_places_makes_other_layers(project: Path, st
     with app_of(project) as app, app_of(project / "other", files=dict.fromkeys(MODULE, b"answer = 43\n")) as other:
         assert app.app
         assert other.app
-        moved = replace(app, venv=replace(VENV, prefix="/srv/venv"))
-        patched = replace(app, venv=replace(VENV, python_version="3.13.2"))
+        moved = app._replace(venv=replace(VENV, prefix="/srv/venv"))
+        patched = app._replace(venv=replace(VENV, python_version="3.13.2"))
         bare = Outline({"": {}})
         packed = [
             pack(store, project, [], app),
@@ -215,7 +215,7 @@ def test_a_prefix_over_the_bases_own_python_is_refused(
     base = Outline({"": {}, "opt": {}, "usr": {}, "usr/local": {}, **links, folder: PYTHON})
     venv = replace(VENV, prefix="/usr/local", python=f"/{folder}/python3.13")
     with app_of(project) as app, pytest.raises(SourceError) as caught:
-        pack(store, project, [], replace(app, venv=venv), base)
+        pack(store, project, [], app._replace(venv=venv), base)
     assert str(caught.value) == (
         f"prefix = '/usr/local' is where the base has its own Python, /{folder}/python3.13: choose another folder"
     )
@@ -237,13 +237,13 @@ def test_a_prefix_over_a_venv_of_the_base_is_refused(
     base = Outline({"": {}, "app": {}, "usr": {}, "usr/bin": {"python3": None}, **items})
     venv = replace(VENV, system_site_packages=system_site_packages)
     with app_of(project) as app, pytest.raises(SourceError) as caught:
-        pack(store, project, [], replace(app, venv=venv), base)
+        pack(store, project, [], app._replace(venv=venv), base)
     assert str(caught.value) == (
         f"prefix = '/app/.venv': the base has a Python environment there already, with /{there}\n"
         "Choose another `prefix`, or a base without one: the packages of both would mix"
     )
     with app_of(project) as app:
-        pack(store, project, [], replace(app, venv=replace(venv, prefix="/app/other")), base)
+        pack(store, project, [], app._replace(venv=replace(venv, prefix="/app/other")), base)
 
 
 def test_a_folder_of_the_base_may_be_the_prefix(project: Path, store: BlobStore) -> None:

@@ -5,7 +5,6 @@ import os
 import stat
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,8 +98,8 @@ def test_the_record_is_written_for_people_too(tmp_path: Path) -> None:
 
 
 def test_what_there_is_not_is_null(tmp_path: Path) -> None:
-    image = replace(IMAGE, base_digest=None, wheel=None, wheel_sha256=None, layers=())
-    nothing = replace(RECORD, images=[image], base_reference="scratch", base_digest=None, lock=None)
+    image = IMAGE._replace(base_digest=None, wheel=None, wheel_sha256=None, layers=())
+    nothing = RECORD._replace(images=[image], base_reference="scratch", base_digest=None, lock=None)
     write_record(tmp_path / "record", nothing, Counts())
     found = json.loads((tmp_path / "record").read_bytes())
     assert found["base"] == {"reference": "scratch", "digest": None}

@@ -6,7 +6,6 @@ import random
 import subprocess
 import zipfile
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,7 +59,7 @@ def test_wheels_that_are_built_here_are_compressed_as_ever(store: BlobStore, tmp
     assert raw_of(paths[0], "x/large.txt") != raw_of(paths[1], "x/large.txt")
     members, apps = set(), set()
     for path in paths:
-        one = replace(dependency(store, path), built=True)
+        one = dependency(store, path)._replace(built=True)
         members.add(dependency_layer("", [one], VENV, "gzip-reuse", store).descriptor.digest)
         with open_wheel(path) as wheel:
             settings = read_table({"compression": "gzip-reuse"})

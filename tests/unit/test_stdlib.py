@@ -5,7 +5,6 @@ from __future__ import annotations
 import marshal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ def sources(store: BlobStore, *layers: Sequence[Member], python: Python = PYTHON
     ],
 )
 def test_the_library_lies_beside_the_binary(executable: str, library: str, store: BlobStore) -> None:
-    python = replace(PYTHON, executable=executable, free_threaded=executable.endswith("t"))
+    python = PYTHON._replace(executable=executable, free_threaded=executable.endswith("t"))
     assert sources(store, [file(f"{library}/x.py", b"x")], python=python) == {f"{library}/x.py": b"x"}
 
 
@@ -101,7 +100,7 @@ def test_a_base_without_a_library_has_no_sources(store: BlobStore) -> None:
 
 
 def test_fedora_has_its_library_elsewhere(store: BlobStore) -> None:
-    python = replace(PYTHON, executable="/usr/bin/python3.13")
+    python = PYTHON._replace(executable="/usr/bin/python3.13")
     members = [file("usr/lib64/python3.13/os.py", b"os"), file("usr/lib/python3.13/site-packages/x.py")]
     assert sources(store, members, python=python) == {"usr/lib64/python3.13/os.py": b"os"}
 
