@@ -54,7 +54,7 @@ def _list_under_tag(tag: str, entries: Sequence[dict[str, Any]], destination: De
         # Whoever read the list before this was written does not know of it, and has written another by then. That two
         # who got in each other's way do so again is up to chance.
         took = time.monotonic() - begun
-        stopping.sleep(min(took * random.uniform(1.5, 3), _LONGEST_WAIT))  # noqa: S311 - no secret
+        stopping.sleep(min(took * random.uniform(1, 2), _LONGEST_WAIT))  # noqa: S311 - no secret
     message = f"{destination.host}/{destination.repository}:{tag} is written by others all the time: push again"
     raise UnreachableError(message)
 

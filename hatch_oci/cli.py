@@ -13,7 +13,6 @@ from pathlib import Path
 from hatch_oci.config import registry_options
 from hatch_oci.errors import OCIError
 from hatch_oci.image.platform import Platform
-from hatch_oci.inspection import inspect
 from hatch_oci.printing import print_result
 from hatch_oci.proving import add_commands as add_proving
 from hatch_oci.registry.remote import Remote
@@ -64,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inspect(options: argparse.Namespace, reporter: Reporter) -> None:
+    # Not above: a push has no use for what looks into images.
+    from hatch_oci.inspection import inspect
+
     root = Path.cwd()
     with closing(Remote(registry_options(root), reporter)) as remote:
         platform = Platform.parse(options.platform)

@@ -1,4 +1,7 @@
-"""The commands about what an image is made of: `pin`, `diff` and `verify`."""
+"""The commands about what an image is made of: `pin`, `diff` and `verify`.
+
+What each of them needs is imported by it: a push, which goes through here, too, has no use for it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,8 @@ import os
 from contextlib import closing
 from pathlib import Path
 
-from hatch_oci.comparison.compare import compare
-from hatch_oci.comparison.subject import check_whole, open_subject
-from hatch_oci.comparison.telling import to_json, to_text
 from hatch_oci.config import chosen_base, image_folder, registry_options
 from hatch_oci.output.reading import find_layout
-from hatch_oci.pinning import check, pin, update
 from hatch_oci.printing import print_result
 from hatch_oci.registry.remote import Remote
 from hatch_oci.report import Reporter
@@ -57,6 +56,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _pin(options: argparse.Namespace, reporter: Reporter) -> int:
+    from hatch_oci.pinning import check, pin, update
+
     root, store = Path.cwd(), BlobStore(cache_folder())
     chosen = chosen_base(root)
     with closing(Remote(chosen.registries, reporter)) as remote:
@@ -69,6 +70,10 @@ def _pin(options: argparse.Namespace, reporter: Reporter) -> int:
 
 
 def _diff(options: argparse.Namespace, reporter: Reporter) -> None:
+    from hatch_oci.comparison.compare import compare
+    from hatch_oci.comparison.subject import check_whole, open_subject
+    from hatch_oci.comparison.telling import to_json, to_text
+
     root, store = Path.cwd(), BlobStore(cache_folder())
     with closing(Remote(registry_options(root), reporter)) as remote:
         old, new = (open_subject(text, root, store, remote) for text in (options.old, options.new))
@@ -79,7 +84,6 @@ def _diff(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _verify(options: argparse.Namespace, reporter: Reporter) -> int:
-    # Not above: only this one has a use for a builder.
     from hatch_oci.verification import verify
 
     root, store = Path.cwd(), BlobStore(cache_folder())
