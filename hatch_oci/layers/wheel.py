@@ -123,6 +123,10 @@ def open_wheel(path: Path, filename: str | None = None, sha256: str | None = Non
     except ValueError as error:  # also of a version that is too long for Python
         message = f"{printable(filename, 100)}: {error}"
         raise WheelError(message) from None
+    # The tags in it may be of any characters, and messages begin with it.
+    if not filename.isprintable():
+        message = f"{printable(filename, 100)}: no wheel has such a name"
+        raise WheelError(message)
     with ExitStack() as stack:
         try:
             file = stack.enter_context(ZipReader(open_regular(path).detach()))

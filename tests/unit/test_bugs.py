@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from hatch_oci.config import registry_options, uses_hatchling
-from hatch_oci.errors import ConfigError, ContentError, DocumentError, InvalidReference
+from hatch_oci.errors import ConfigError, ContentError, DocumentError, InvalidReference, WheelError
 from hatch_oci.image.config import ConfigEdit, edit_config, read_config
 from hatch_oci.image.document import Node, parse_json
 from hatch_oci.image.manifest import read_manifest
 from hatch_oci.image.platform import Platform
 from hatch_oci.image.reference import Reference
+from hatch_oci.layers.wheel import open_wheel
 from hatch_oci.output.swap import put_in_place
 from hatch_oci.report import format_size
 from tests.unit.documents import FIRST, encode, image_config, index
@@ -180,3 +181,11 @@ def test_a_variable_without_a_value_stays_so() -> None:
     base = read_config(encode(image_config(FIRST, config={"Env": ["A", "B=1"]})), "it")
     edited = edit_config(base, ConfigEdit("2026-01-31T12:00:00Z", env={"C": "2"}))
     assert edited.document["config"]["Env"] == ["A", "B=1", "C=2"]
+
+
+def test_a_wheel_whose_name_has_several_lines_is_told_of_in_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.whl"
+    path.touch()
+    with pytest.raises(WheelError) as caught, open_wheel(path, "demo-1.0-py3-none-\n.whl"):
+        pass
+    assert str(caught.value) == "demo-1.0-py3-none-?.whl: no wheel has such a name"
