@@ -20,7 +20,18 @@ def find_revision(root: Path, build_folder: Path) -> str | None:
     import subprocess
 
     left_out = [f":(exclude,literal){build_folder.relative_to(root)}"] if build_folder.is_relative_to(root) else []
-    command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", ":(top)", *left_out]
+    command = [
+        "git",
+        "-c",
+        "core.fsmonitor=false",
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "--untracked-files=normal",
+        "--",
+        ":(top)",
+        *left_out,
+    ]
     try:
         done = subprocess.run(  # noqa: S603 - no shell, and git as the user has it
             command,

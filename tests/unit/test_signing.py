@@ -195,7 +195,6 @@ def test_a_signer_that_is_no_command_is_told_of_before_anything_is_pushed(
 def test_without_the_identity_of_a_pipeline_nothing_is_pushed(
     registry: Uploads, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("sigstore")
     assert main(["push", "--to", f"{registry.address}/acme/app", "--sign"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "Error: --sign needs the identity that a pipeline has, and there is none here"
@@ -207,7 +206,6 @@ def test_an_identity_that_a_pipeline_does_not_give_is_told_of(
     registry: Uploads, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As on GitHub, where the job lacks a permission, or the service fails."""
-    pytest.importorskip("sigstore")
     # One that knows of no tokens.
     with serve_uploads() as service:
         monkeypatch.setenv("GITHUB_ACTIONS", "true")
