@@ -13,6 +13,7 @@ import pytest
 from bench.stack import PACKAGES
 from bench.watch import Seen, Watch
 from hatch_oci.builder import OCIBuilder
+from tests.alone import alone
 
 from .images import blob_path
 from .projects import environment
@@ -87,6 +88,10 @@ def stack(tmp_path: Path, cache: Path, debian_base: str) -> Path:  # noqa: ARG00
 
 
 def test_only_the_layer_of_what_changed_is_made_again(stack: Path, cache: Path) -> None:
+    alone(build_three_times, stack, cache)
+
+
+def build_three_times(stack: Path, cache: Path) -> None:
     """Python's audit events tell of every file that is opened, whatever opens it."""
     watch = Watch(cache)
     cold = build(stack, cache, watch)

@@ -20,6 +20,7 @@ from hatch_oci.image.platform import Platform
 from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.lock.layers import dependency_layer
 from hatch_oci.store.blobs import BlobStore
+from tests.alone import alone
 from tests.unit.dependencies import contents, dependency, package_wheel
 from tests.unit.wheels import SITE, VENV
 
@@ -42,8 +43,12 @@ def test_a_bump_changes_one_byte_and_leaves_a_wheel_that_installs(tmp_path: Path
 
 
 def test_a_watch_sees_what_is_opened_and_written_while_it_watches(tmp_path: Path) -> None:
-    watch = Watch(tmp_path)
-    kept, changed, fresh = (tmp_path / name for name in ("kept", "changed", "fresh"))
+    alone(watch_a_folder, tmp_path)
+
+
+def watch_a_folder(folder: Path) -> None:
+    watch = Watch(folder)
+    kept, changed, fresh = (folder / name for name in ("kept", "changed", "fresh"))
     kept.write_bytes(b"kept")
     changed.write_bytes(b"old")
     with watch.seeing() as seen:
@@ -60,32 +65,35 @@ def test_a_watch_sees_what_is_opened_and_written_while_it_watches(tmp_path: Path
     assert (nothing.written, nothing.times([kept, changed, fresh])) == ({}, 0)
 
 
-def test_a_second_build_that_does_nothing_is_measured(
-    several: list[Dependency], store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(layers, "gather", lambda *_: {PLATFORMS[0]: several})
-    heads, first, second = layers._twice(tmp_path, store)
+def test_a_second_build_that_does_nothing_is_measured(several: list[Dependency], tmp_path: Path) -> None:
+    heads, first, second = alone(build_twice, several, tmp_path, forgetful=False)
     assert heads[:4] == ["Build", "seconds", "wheels unpacked", "layers written"]
     assert (first[0], first[2:4], first[5:]) == ("first", ["3", "2"], ["0", "0"])
     assert (second[0], second[2:]) == ("second", ["0"] * 5)
 
 
-def test_a_second_build_that_does_the_work_again_fails(
-    several: list[Dependency], store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def gather_and_forget(*_: object) -> dict[Platform, list[Dependency]]:
-        shutil.rmtree(tmp_path / "builds/v1/facts/layers", ignore_errors=True)
-        several[0].blob.path.read_bytes()
-        return {PLATFORMS[0]: several}
-
-    monkeypatch.setattr(layers, "gather", gather_and_forget)
+def test_a_second_build_that_does_the_work_again_fails(several: list[Dependency], tmp_path: Path) -> None:
     with pytest.raises(OCIError) as caught:
-        list(layers._twice(tmp_path, store))
+        alone(build_twice, several, tmp_path, forgetful=True)
     assert re.fullmatch(
         "the second build, which changes nothing, was not idle: wheels unpacked: 3; layers written: 2; "
         r"bytes written to the cache: [\d,]+; wheels read to check their hashes: 1",
         str(caught.value),
     )
+
+
+def build_twice(several: list[Dependency], folder: Path, *, forgetful: bool) -> list[list[str]]:
+    """Return the rows about two builds with these wheels; what is `forgetful` does not know its layers any more."""
+
+    def gather(*_: object) -> dict[Platform, list[Dependency]]:
+        if forgetful:
+            shutil.rmtree(folder / "builds/v1/facts/layers", ignore_errors=True)
+            several[0].blob.path.read_bytes()
+        return {PLATFORMS[0]: several}
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(layers, "gather", gather)
+        return list(layers._twice(folder, BlobStore(folder / "cache")))
 
 
 def test_what_is_measured_has_to_be_named() -> None:
