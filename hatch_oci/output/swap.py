@@ -1,7 +1,11 @@
-"""Moving things into place: folders and files that are exchanged at once, files that are shared instead of copied."""
+"""Moving things into place: folders and files that are exchanged at once, files that are shared instead of copied.
+
+What is moved is on the disk before: a power cut, too, leaves the old or the new.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -32,6 +36,8 @@ def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
         with temporary_file(target.parent, prefix) as file:
             file.writelines(chunks)
             # Some file systems say only now that there is no room.
+            file.flush()
+            os.fsync(file.fileno())
             file.close()
             Path(file.name).chmod(0o644)
             Path(file.name).replace(target)
@@ -42,6 +48,15 @@ def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
 
 def put_in_place(made: Path, target: Path) -> None:
     """Move `made` to `target`; what was there goes to where `made` was, in one step where the system can do that."""
+    # What is linked from elsewhere, too.
+    for path in (*made.rglob("*"), made):
+        _sync(path)
+    _exchange(made, target)
+    # Before the old one goes.
+    _sync(target.parent)
+
+
+def _exchange(made: Path, target: Path) -> None:
     if not os.path.lexists(target):
         try:
             made.rename(target)
@@ -98,6 +113,21 @@ def link_or_copy(source: Path, target: Path) -> bool:
         shutil.copyfile(source, target)
         return False
     return True
+
+
+def _sync(path: Path) -> None:
+    """Return when a file, or a folder's list of names, is on the disk."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems know no such thing of a folder.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _exchange_at_once(first: bytes, second: bytes) -> bool:

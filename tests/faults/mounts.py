@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,35 @@ def read_only(folder: Path) -> Iterator[None]:
         yield
     finally:
         run("umount", folder)
+
+
+@contextmanager
+def journalled(folder: Path, store: Path) -> Iterator[None]:
+    """Mount the file system that a file holds, of which the disk knows nothing but what was synced, or written by chance.
+
+    It is an ext4 without what it does for those who do not sync what they rename.
+    """
+    _mount("-o", "loop,noauto_da_alloc", store, folder)
+    try:
+        yield
+    finally:
+        run("umount", folder)
+
+
+def make_journalled(store: Path, size: int) -> None:
+    """Make a file that holds an empty ext4 file system of so many bytes."""
+    require("mkfs.ext4")
+    with store.open("wb") as file:
+        file.truncate(size)
+    run("mkfs.ext4", "-q", store)
+
+
+def copy_at_rest(store: Path, copy: Path) -> None:
+    """Copy a file that a file system lies in, as it is at one moment."""
+    before = None
+    while before != (before := store.stat().st_mtime_ns):
+        time.sleep(0.05)
+        run("cp", "--sparse=always", store, copy)
 
 
 @contextmanager
