@@ -56,6 +56,10 @@ class StoredBlob(NamedTuple):
     path: Path
 
 
+_LARGE = 1024 * 1024
+"""Bytes."""
+
+
 class BlobWriter:
     """Takes in a new blob whose digest is known only at its end."""
 
@@ -185,17 +189,18 @@ class BlobStore:
     def _keep(self, file: BinaryIO, digest: Digest, size: int) -> StoredBlob:
         self.counts.add("hashed", size)
         path = self.path(digest)
-        self._rename(file, path)
+        # What is large is on its way to the disk while others are made: an output would have to wait for it.
+        self._rename(file, path, durable=self._boot is None or size > _LARGE)
         self._remember_look(digest, _look_of(path))
         return StoredBlob(digest, size, path)
 
-    def _rename(self, file: BinaryIO, path: Path, *, durable: bool = True) -> None:
+    def _rename(self, file: BinaryIO, path: Path, *, durable: bool) -> None:
         with self._writing():
             path.parent.mkdir(parents=True, exist_ok=True)
             file.flush()
             # Read-only for everyone: outputs may be hard links to this file.
             Path(file.name).chmod(0o444)
-            if durable and self._boot is None:
+            if durable:
                 os.fsync(file.fileno())
             Path(file.name).replace(path)
 
