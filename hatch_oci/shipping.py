@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_oci.config import image_folder, registry_options
-from hatch_oci.errors import OutputError
+from hatch_oci.errors import OCIError, OutputError
 from hatch_oci.image.digest import Digest
 from hatch_oci.loading import ENGINES, load_archive
 from hatch_oci.output.archive import archive_pieces
@@ -51,6 +51,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     signers.add_argument(
         "--signer", metavar="COMMAND", help="sign by a program: a descriptor on its input, a signature on its output"
     )
+    push.add_argument(
+        "--trust-config", metavar="FILE", type=Path, help="with --sign: by another Sigstore than the public instance"
+    )
     push.add_argument("--json", action="store_true", help="print JSON")
     push.set_defaults(run=_push)
     load = commands.add_parser(
@@ -84,12 +87,19 @@ def _push(options: argparse.Namespace, reporter: Reporter) -> None:
 
 def _signer(options: argparse.Namespace) -> Signer | None:
     """Return who is to sign, if anybody is; before anything is pushed, as that may be told to be impossible."""
-    if not options.sign and options.signer is None:
-        return None
+    if options.trust_config and not options.sign:
+        message = "--trust-config goes with --sign"
+        raise OCIError(message)
     # Not above: most pushes sign nothing.
-    from hatch_oci.trust.signers import program_signer, sigstore_signer
+    if options.sign:
+        from hatch_oci.trust.sigstore import sigstore_signer
 
-    return sigstore_signer() if options.sign else program_signer(options.signer)
+        return sigstore_signer(options.trust_config)
+    if options.signer is None:
+        return None
+    from hatch_oci.trust.signers import program_signer
+
+    return program_signer(options.signer)
 
 
 def _load(options: argparse.Namespace, reporter: Reporter) -> None:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -97,20 +96,6 @@ def program(scratch: Path, text: str) -> str:
     return f"'{sys.executable}' '{path}' '{scratch / 'key.pem'}'"
 
 
-def referrers(registry: Uploads, subject: str) -> list[dict[str, Any]]:
-    """Return the manifests that refer to a manifest, as they are found from it."""
-    manifests = registry.repositories["acme/app"].manifests
-    if registry.lists_referrers:
-        found = [json.loads(one.content) for one in manifests.values()]
-        return [one for one in found if one.get("subject", {}).get("digest") == subject]
-    entries = (
-        json.loads(manifests[subject.replace(":", "-")].content)["manifests"]
-        if subject.replace(":", "-") in manifests
-        else []
-    )
-    return [json.loads(manifests[entry["digest"]].content) for entry in entries]
-
-
 def test_a_program_signs_image_and_documents(
     registry: Uploads, key: ec.EllipticCurvePrivateKey, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,7 +108,7 @@ def test_a_program_signs_image_and_documents(
     blobs = registry.repositories["acme/app"].blobs
     signed = []
     for subject in (DIGEST, *pushed["referrers"]):
-        (manifest,) = [one for one in referrers(registry, subject) if "signature" in one["artifactType"]]
+        (manifest,) = [one for one in registry.referrers("acme/app", subject) if "signature" in one["artifactType"]]
         (layer,) = manifest["layers"]
         assert layer["mediaType"] == manifest["artifactType"] == "application/vnd.example.signature+json"
         signature = json.loads(blobs[layer["digest"]])
@@ -174,7 +159,7 @@ def test_a_signer_that_does_not_sign_leaves_the_image_without_signatures(
     assert errors.startswith(f"Error: {to} has the image, but not signed: ")
     assert message in errors
     assert len(errors.splitlines()) == 1
-    assert all("example.signature" not in one["artifactType"] for one in referrers(registry, DIGEST))
+    assert all("example.signature" not in one["artifactType"] for one in registry.referrers("acme/app", DIGEST))
 
 
 @pytest.mark.parametrize(
@@ -199,6 +184,16 @@ def test_without_the_identity_of_a_pipeline_nothing_is_pushed(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "Error: --sign needs the identity that a pipeline has, and there is none here"
     assert len(lines) == 2
+    assert registry.repositories == {}
+
+
+def test_without_sigstore_nothing_is_pushed(
+    registry: Uploads, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # How Python notes that there is no such module.
+    monkeypatch.setitem(sys.modules, "sigstore", None)
+    assert main(["push", "--to", f"{registry.address}/acme/app", "--sign"]) == 1
+    assert capsys.readouterr().err == "Error: --sign needs sigstore: install hatch-oci-image[sign]\n"
     assert registry.repositories == {}
 
 

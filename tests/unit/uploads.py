@@ -93,6 +93,16 @@ class Uploads:
         """Return the paths that were asked for with a method, without their queries."""
         return [urlsplit(came.path).path for came in self.requests if came.method == method]
 
+    def referrers(self, name: str, subject: str) -> list[dict[str, Any]]:
+        """Return the manifests of a repository that refer to another one, as they are found from that."""
+        manifests = self.repositories[name].manifests
+        if self.lists_referrers:
+            found = [json.loads(one.content) for one in manifests.values()]
+            return [one for one in found if one.get("subject", {}).get("digest") == subject]
+        listed = manifests.get(subject.replace(":", "-"))
+        entries = json.loads(listed.content)["manifests"] if listed else []
+        return [json.loads(manifests[entry["digest"]].content) for entry in entries]
+
     def forget(self) -> None:
         """Forget what was asked and sent."""
         self.requests.clear()
