@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from tests.unit.layouts import blob_path
 from tests.unit.locked import MAJOR, MINOR, SITE, base_image, layers, locked_project, write_bases
 from tests.unit.locks import write_lock
 from tests.unit.projects import builder_of
+from tests.unit.repositories import committed, name_programs
 
 APP = f"/{SITE}/my_app/__init__.py"
 COPY = 'base-image = "oci:base"\ncopy = [{ from = "static", to = "/srv" }]\n'
@@ -355,17 +355,27 @@ def test_an_index_is_compared_image_by_image(project: Path, verify: Verify) -> N
 
 
 def test_files_that_are_not_committed_are_named(layout: Path, project: Path, verify: Verify) -> None:
-    if not shutil.which("git"):
-        pytest.skip("there is no git")
-    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false")
     (project / ".gitignore").write_text("dist\n")
-    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
-        subprocess.run([*git, *command], cwd=project, check=True)
+    committed(project)
     verify(expect=0)
     (project / "static" / "page.html").write_text("<p>\nhullo\n</p>\n")
     _, found, cause = verify(layout)
     assert "/srv/page.html: content, byte 5, line 2: 'hello' in the image, 'hullo' built now" in found
     assert cause == "Likely cause: files that are not committed: static/page.html"
+
+
+def test_to_ask_git_starts_nothing_that_the_repository_names(
+    layout: Path, project: Path, tmp_path: Path, verify: Verify
+) -> None:
+    (project / ".gitignore").write_text("dist\n")
+    committed(project)
+    name_programs(project, tmp_path / "trace")
+    page = project / "static" / "page.html"
+    page.write_text(page.read_text().upper())
+    # Of another date, so that git would like to note that it is the same.
+    os.utime(project / "pyproject.toml", (1, 1))
+    assert verify(layout)[2] == "Likely cause: files that are not committed: static/page.html"
+    assert not (tmp_path / "trace").exists()
 
 
 def test_a_project_that_cannot_be_built_says_why(
