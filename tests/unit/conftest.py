@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from demo.base import Image
 from demo.registry import Handler
+from hatch_oci.cli import main
 from hatch_oci.image.reference import Reference
 from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.registry.options import RegistryOptions
@@ -18,10 +22,13 @@ from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import QUICK, served, small_image
+from tests.unit.comparisons import Diff
 from tests.unit.dependencies import dependency, package_wheel
 from tests.unit.guards import Guard
+from tests.unit.layouts import write_layout
 from tests.unit.locked import locked_project
 from tests.unit.programs import Programs
+from tests.unit.verifying import Verify
 
 _OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_", "GITHUB_OUTPUT")
 
@@ -128,3 +135,52 @@ def project(tmp_path: Path) -> Path:
     (root / "static").mkdir()
     (root / "static" / "page.html").write_text("<p>hello</p>\n")
     return root
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, with an empty cache."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HATCH_OCI_CACHE_DIR", str(tmp_path / "cache"))
+    return folder
+
+
+@pytest.fixture
+def diff(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Diff:
+    """Return what compares two images, which it leaves as the layouts `old` and `new`, as programs do it."""
+
+    def compare(old: Image, new: Image) -> dict[str, Any]:
+        for name, one in (("old", old), ("new", new)):
+            write_layout(workplace / name, [one])
+        assert main(["diff", "old", "new", "--json"]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    return compare
+
+
+@pytest.fixture
+def sources(locked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a project with a lock and a folder of files."""
+    (locked / "static").mkdir()
+    (locked / "static" / "page.html").write_text("<p>\nhello\n</p>\n")
+    monkeypatch.chdir(locked)
+    return locked
+
+
+@pytest.fixture
+def verify(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Verify:
+    """Return what verifies an image, which must end with this exit code, and returns the lines that are told."""
+
+    def run(*arguments: str | Path, expect: int = 1) -> list[str]:
+        capsys.readouterr()
+        monkeypatch.setenv("HATCH_QUIET", "0")
+        assert main(["verify", "-q", *map(str, arguments)]) == expect
+        output, errors = capsys.readouterr()
+        assert "Traceback" not in errors
+        assert "Layer " not in errors
+        return output.splitlines()
+
+    return run

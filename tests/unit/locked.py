@@ -16,9 +16,9 @@ from tests.unit.bases import AMD64, ARM64, index_of
 from tests.unit.building import SCRIPT, WHEEL, build, fails, names
 from tests.unit.dependencies import package_wheel
 from tests.unit.filesystems import Member, elf, file, folder, glibc, link, tar_of
+from tests.unit.layouts import write_tagged
 from tests.unit.locks import write_lock
 from tests.unit.projects import builder_of
-from tests.unit.test_source import layout
 
 MAJOR, MINOR = sys.version_info[:2]
 NAME = f"python{MAJOR}.{MINOR}"
@@ -68,7 +68,7 @@ def write_bases(root: Path, more: Sequence[Member] = (), version: str = f"{MAJOR
     """Write a layout with an index of bases for two platforms."""
     images = [base_image(one, more, version) for one in (AMD64, ARM64)]
     both = index_of([(one.manifest, {"platform": for_}) for one, for_ in zip(images, (AMD64, ARM64), strict=True)])
-    layout(root / at, (both, None), images=tuple(images))
+    write_tagged(root / at, (both, None), images=tuple(images))
 
 
 def made(root: Path, table: str = ONE, needs: str = '"web"', more: str = "", project: str = "") -> Path:
