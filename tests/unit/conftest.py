@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from demo.base import Image
-from demo.registry import Handler
+from demo.registry import Handler, Registry, serve
 from hatch_oci.cli import main
 from hatch_oci.image.reference import Reference
 from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry.pull import Repository
+from hatch_oci.registry.push import Destination
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
@@ -28,6 +29,7 @@ from tests.unit.guards import Guard
 from tests.unit.layouts import write_layout
 from tests.unit.locked import locked_project
 from tests.unit.programs import Programs
+from tests.unit.uploads import BRIEF, Uploads, serve_uploads
 from tests.unit.verifying import Verify
 
 _OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_", "GITHUB_OUTPUT")
@@ -61,6 +63,33 @@ def store(tmp_path: Path) -> BlobStore:
 
 
 @pytest.fixture
+def server() -> Iterator[Registry]:
+    """Serve a registry that has nothing."""
+    with serve({}) as registry:
+        yield registry
+
+
+@pytest.fixture
+def registry() -> Iterator[Uploads]:
+    """Serve a registry that takes uploads, and has nothing yet."""
+    with serve_uploads() as uploads:
+        yield uploads
+
+
+@pytest.fixture
+def to(registry: Uploads) -> str:
+    """Return the repository to push to."""
+    return f"{registry.address}/acme/app"
+
+
+@pytest.fixture
+def destination(registry: Uploads, told: list[str]) -> Iterator[Destination]:
+    """Return where single blobs and manifests are put."""
+    with closing(Transport(reporter=Reporter(told.append, told.append), patience=BRIEF)) as transport:
+        yield Destination(transport, registry.address, "app")
+
+
+@pytest.fixture
 def guard() -> Iterator[Guard]:
     with served(small_image()) as registry:
         guard = Guard(registry)
@@ -72,6 +101,7 @@ def guard() -> Iterator[Guard]:
 
 @pytest.fixture
 def told() -> list[str]:
+    """Return what is told while something goes on."""
     return []
 
 

@@ -36,11 +36,6 @@ def registry() -> Iterator[Registry]:
 
 
 @pytest.fixture
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture
 def pull(registry: Registry, told: list[str]) -> Callable[[], bytes]:
     """Return what pulls the blob."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,17 +21,6 @@ from tests.unit.uploads import BRIEF, Uploads, read_body, refuse, serve_uploads
 
 IMAGE = small_image()
 LAYER = layers_of(IMAGE)[0]
-
-
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
-
-
-@pytest.fixture
-def to(registry: Uploads) -> str:
-    return f"{registry.address}/acme/app"
 
 
 @pytest.fixture

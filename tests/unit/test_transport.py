@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -11,12 +10,6 @@ from hatch_oci.errors import RegistryError
 from hatch_oci.registry.transport import Content, Request, Transport
 from hatch_oci.registry.urls import safe_url
 from tests.unit.bases import QUICK
-
-
-@pytest.fixture
-def server() -> Iterator[Registry]:
-    with serve({}) as registry:
-        yield registry
 
 
 def redirect(location: str, *seen: list[str]) -> object:
