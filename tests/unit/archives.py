@@ -38,14 +38,12 @@ def saved(one: Image, names: list[str] | None, prefix: str = "") -> tuple[dict[s
     return {"Config": f"{prefix}config.json", "RepoTags": names, "Layers": paths}, members
 
 
-def docker_archive(
-    folder: Path, *images: tuple[dict[str, Any], list[Member]], more: list[Member] | None = None
-) -> Path:
+def docker_archive(folder: Path, *images: tuple[dict[str, Any], list[Member]]) -> Path:
     """Pack what `saved` made, with the list at the end, as Docker does."""
     path = folder / "base.tar"
     members = [member for _, found in images for member in found]
     listed = file("manifest.json", json.dumps([entry for entry, _ in images]).encode())
-    path.write_bytes(tar_of([*members, *(more or []), listed]))
+    path.write_bytes(tar_of([*members, listed]))
     return path
 
 

@@ -32,9 +32,9 @@ WHEEL = '[tool.hatch.build.targets.wheel]\npackages = ["src/my_app"]'
 SCRIPT = '[project.scripts]\nmy-app = "my_app:main"'
 
 
-def write_base(project: Path, members: Sequence[Member] = PYTHON, settings: Mapping[str, Any] = SETTINGS) -> None:
+def write_base(project: Path, members: Sequence[Member] = PYTHON) -> None:
     data = tar_of(members)
-    small = image([Layer(data, digest(data), "base")], settings, AMD64)
+    small = image([Layer(data, digest(data), "base")], SETTINGS, AMD64)
     plain = small.manifest.replace(b"tar+gzip", b"tar")
     write_tagged(project / "base", (plain, None), images=(small,))
 

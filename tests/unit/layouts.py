@@ -78,9 +78,9 @@ def both(images: Sequence[Image]) -> bytes:
     return index_of([(one.manifest, {"platform": on}) for one, on in zip(images, (AMD64, ARM64), strict=True)])
 
 
-def image_on(base: str, name: str = "etc/name") -> Image:
+def image_on(base: str) -> Image:
     """Return an image whose config says on which base it stands."""
-    return small_image(name, Labels={BASE_NAME: base})
+    return small_image(Labels={BASE_NAME: base})
 
 
 def layers_of(image: Image) -> list[str]:

@@ -94,9 +94,9 @@ def layers(result: Path, platform: str = "linux/amd64") -> dict[str, str]:
     return {layer["holds"]: layer["digest"] for layer in record(result)["platforms"][platform]["layers"]}
 
 
-def held(result: Path, holds: str, platform: str = "linux/amd64") -> list[str]:
+def held(result: Path, holds: str) -> list[str]:
     """Return the names in the layer that holds that."""
-    return names(result, {"digest": layers(result, platform)[holds]})
+    return names(result, {"digest": layers(result)[holds]})
 
 
 def contents_of(path: Path) -> dict[str, bytes]:

@@ -11,16 +11,12 @@ from demo.registry import Handler, Repository, serve
 from hatch_oci.errors import RegistryError
 from hatch_oci.image.digest import Digest
 from hatch_oci.registry.push import Blob, Destination
-from tests.unit.bases import small_image
 from tests.unit.uploads import Uploads, pieces_of, read_body, refuse
 
 DATA = bytes(range(256)) * 4096
 NAME = digest(DATA)
 BLOB = Blob(Digest.parse(NAME), len(DATA), lambda: iter([DATA[:1000], DATA[1000:]]))
 BEGIN = "/v2/app/blobs/uploads/"
-IMAGE = small_image()
-MANIFEST = "/v2/app/manifests/1"
-TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 
 def test_a_blob_is_one_post_and_one_put(registry: Uploads, destination: Destination) -> None:

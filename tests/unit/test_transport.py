@@ -21,9 +21,9 @@ def redirect(location: str, *seen: list[str]) -> object:
     return answer
 
 
-def get(url: str, headers: dict[str, str] | None = None, most: int = 1000) -> tuple[int, bytes]:
+def get(url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
     with closing(Transport()) as transport, transport.open(Request("GET", url, headers or {})) as answer:
-        return answer.status, answer.read(most)
+        return answer.status, answer.read(1000)
 
 
 def test_a_redirect_is_followed_and_credentials_stay_with_their_origin(server: Registry) -> None:
