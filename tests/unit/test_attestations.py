@@ -11,11 +11,10 @@ import pytest
 from demo.base import digest
 from hatch_oci.output.reading import read_layout
 from hatch_oci.store.blobs import BlobStore
+from tests.unit.attached import CYCLONEDX, IN_TOTO, documents, raw
 from tests.unit.bases import resolve_with
 from tests.unit.layouts import push
 from tests.unit.locked import BOTH, ONE, made, record
-from tests.unit.test_provenance import IN_TOTO
-from tests.unit.test_sbom import CYCLONEDX, documents, raw
 from tests.unit.uploads import Uploads
 
 BUILDKIT = 'attestations = "buildkit"'

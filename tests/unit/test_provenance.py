@@ -15,11 +15,9 @@ from in_toto_attestation.v1.statement_pb2 import Statement as Message
 
 from demo.base import digest
 from hatch_oci.trust.revision import find_revision
+from tests.unit.attached import IN_TOTO, documents, raw
 from tests.unit.locked import BOTH, ONE, made, record
 from tests.unit.repositories import committed, git
-from tests.unit.test_sbom import documents, raw
-
-IN_TOTO = "application/vnd.in-toto+json"
 
 
 def statement_of(result: Path, platform: str = "linux/amd64") -> dict[str, Any]:
