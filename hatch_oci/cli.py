@@ -54,11 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     inspect_parser.add_argument("--platform", default="linux/amd64", help="which image of several (%(default)s)")
     inspect_parser.add_argument("--json", action="store_true", help="print JSON")
-    inspect_parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
-    inspect_parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
     inspect_parser.set_defaults(run=_inspect)
     add_shipping(commands)
     add_proving(commands)
+    for command in commands.choices.values():
+        command.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
+        command.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
     return parser
 
 

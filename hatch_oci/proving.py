@@ -50,9 +50,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     verify_parser.add_argument("image", nargs="?", help=f"{_IMAGE}; by default the layout in dist")
     verify_parser.set_defaults(run=_verify)
-    for parser in (pin_parser, diff_parser, verify_parser):
-        parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
-        parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
 
 
 def _pin(options: argparse.Namespace, reporter: Reporter) -> int:

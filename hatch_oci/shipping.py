@@ -64,9 +64,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     load.add_argument("layout", nargs="?", type=Path, help=_LAYOUT)
     load.add_argument("--engine", choices=ENGINES, help="by default the first that is installed")
     load.set_defaults(run=_load)
-    for parser in (push, load):
-        parser.add_argument("-v", "--verbose", action="count", default=0, help="tell of every request")
-        parser.add_argument("-q", "--quiet", action="count", default=0, help="tell nothing but the result")
 
 
 def _push(options: argparse.Namespace, reporter: Reporter) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from hatch_oci.builder import OCIBuilder
@@ -13,6 +11,7 @@ from hatch_oci.comparison.compare import compare_images, fetch_keys, index_chang
 from hatch_oci.comparison.first import Finding, damage, first_layer
 from hatch_oci.comparison.subject import OneImage, Subject, find_damage, open_subject
 from hatch_oci.comparison.telling import change_line
+from hatch_oci.git import git_status
 from hatch_oci.image.annotation_keys import BASE_DIGEST, VERSION
 from hatch_oci.image.document import printable
 from hatch_oci.image.platform import Platform
@@ -99,7 +98,7 @@ def _cause(finding: Finding, changes: ImageChanges, root: Path) -> str:
         return "another hatchling, which the wheel names"
     if finding.path == "" and "created" in values:
         return "another `created`, or another SOURCE_DATE_EPOCH"
-    if dirty := list(_uncommitted(root)):
+    if dirty := _uncommitted(root):
         return f"files that are not committed: {_named(dirty)}"
     if finding.path:
         return f"the project's files are not those that it was built from, or {_CHANGED_LATER}"
@@ -111,11 +110,7 @@ def _named(names: list[str]) -> str:
     return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
-def _uncommitted(root: Path) -> Iterator[str]:
-    """Yield the files of the project that its git knows otherwise or not at all; nothing without one."""
-    command = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain", "-z", "--no-renames", "--", "."]
-    try:
-        done = subprocess.run(command, cwd=root, capture_output=True, check=True)  # noqa: S603 - without a shell
-    except (OSError, subprocess.CalledProcessError):
-        return
-    yield from (entry[3:] for entry in done.stdout.decode("utf-8", "replace").split("\0") if entry)
+def _uncommitted(root: Path) -> list[str]:
+    """Return the files of the project that its git knows otherwise or not at all; none without one."""
+    entries = git_status(root, "--porcelain=v1", "--no-renames", "--", ".")
+    return [entry[3:] for entry in entries or []]

@@ -10,6 +10,7 @@ import pytest
 
 from . import bases, containers, debian, samples
 from .debian import ARCHITECTURES, PLATFORMS
+from .logins import login
 from .projects import (
     EXAMPLE,
     TAG,
@@ -25,6 +26,7 @@ from .requirements import missing, require, require_amd64, require_root
 from .sharing import locked, made_once, shared_folder
 from .shell import run
 from .trees import Tree
+from .vaults import Vault, serve_vault, users
 
 
 class Registry(NamedTuple):
@@ -167,3 +169,25 @@ def env(
 ) -> dict[str, str]:
     """Answer an environment with a fresh home, in which the example builds on the OCI form of the base."""
     return environment(tmp_path / "home", BASE_IMAGE=registry.base("oci"), HATCH_OCI_CACHE_DIR=str(shared_cache))
+
+
+@pytest.fixture
+def vault(sample_storage: Path, tmp_path: Path) -> Iterator[Vault]:
+    """Serve the sample, public and private."""
+    with serve_vault(sample_storage, tmp_path / "vault", users()) as vault:
+        yield vault
+
+
+@pytest.fixture
+def stranger(user: dict[str, str], vault: Vault) -> dict[str, str]:
+    """Answer the environment of one who trusts the registry, but has no account there."""
+    return user | {"SSL_CERT_FILE": str(vault.authority.ca)}
+
+
+@pytest.fixture
+def member(stranger: dict[str, str], vault: Vault, tmp_path: Path) -> dict[str, str]:
+    """Answer the environment of one who has logged in."""
+    login(vault.address, tmp_path / "auth.json", stranger)
+    vault.tokens.log.clear()
+    vault.tokens.scopes.clear()
+    return stranger | {"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}

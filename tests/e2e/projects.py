@@ -98,10 +98,10 @@ def hatchling_build(
     return run(*command, cwd=project, env=env, umask=umask, expect=expect)
 
 
-def hatch(project: Path, env: Mapping[str, str], *arguments: str, expect: int = 0) -> Finished:
+def hatch(project: Path, env: Mapping[str, str], *arguments: str) -> Finished:
     """Run the real `hatch` with `arguments` in the project; it makes the build environment on its own."""
     env = {key: value for key, value in env.items() if not key.startswith("COVERAGE_")}
-    return run(sys.executable, "-m", "hatch", *arguments, cwd=project, env=env, expect=expect, timeout=600)
+    return run(sys.executable, "-m", "hatch", *arguments, cwd=project, env=env, timeout=600)
 
 
 def layout_of(project: Path) -> Path:

@@ -50,9 +50,9 @@ def push_error(env: Mapping[str, str], *options: str | Path) -> str:
     return " ".join(lines)
 
 
-def build_small(project: Path, env: Mapping[str, str], more: str = "") -> Path:
+def build_small(project: Path, env: Mapping[str, str]) -> Path:
     """Build an image of the sample and the project's static files, without a wheel; answer the layout."""
-    set_table(project, TABLE + BELONGS + ALONE + more)
+    set_table(project, TABLE + BELONGS + ALONE)
     hatchling_build(project, env)
     return layout_of(project)
 

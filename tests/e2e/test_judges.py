@@ -5,7 +5,6 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,11 @@ from .registries import serve
 from .samples import PRIVATE, PUBLIC, TAG, sample
 from .shell import run
 from .tokens import basic
-from .vaults import Vault, serve_vault, users
+from .vaults import Vault
 
 pytestmark = pytest.mark.e2e
 
 SKOPEO = ("skopeo", "--insecure-policy", "copy")
-
-
-@pytest.fixture
-def vault(sample_storage: Path, tmp_path: Path) -> Iterator[Vault]:
-    """Serve the sample, public and private."""
-    with serve_vault(sample_storage, tmp_path / "vault", users()) as vault:
-        yield vault
 
 
 def test_skopeo_pulls_with_a_token_from_the_plain_store(vault: Vault, user: dict[str, str], tmp_path: Path) -> None:

@@ -34,21 +34,6 @@ def vault(sample_storage: Path, tmp_path: Path) -> Iterator[Vault]:
 
 
 @pytest.fixture
-def stranger(user: dict[str, str], vault: Vault) -> dict[str, str]:
-    """Answer the environment of one who trusts the registry, but has no account there."""
-    return user | {"SSL_CERT_FILE": str(vault.authority.ca)}
-
-
-@pytest.fixture
-def member(stranger: dict[str, str], vault: Vault, tmp_path: Path) -> dict[str, str]:
-    """Answer the environment of one who has logged in."""
-    login(vault.address, tmp_path / "auth.json", stranger)
-    vault.tokens.log.clear()
-    vault.tokens.scopes.clear()
-    return stranger | {"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
-
-
-@pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[str]:
     """Serve an empty registry to those who are in the htpasswd file."""
     scratch = tmp_path / "guarded"

@@ -1,6 +1,5 @@
 """Blobs that come from a store by plain http, as Aliyun's and Tencent's do, behind docker-registry's own redirect."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,16 +8,9 @@ from .inspections import inspect_json
 from .logins import USER, assert_no_secret_kept, assert_no_secret_said, assert_no_secret_sent, login
 from .projects import hatchling_build, layout_of, set_table
 from .samples import PRIVATE, TABLE, assert_pulled, sample
-from .vaults import Vault, serve_vault, serve_world, users
+from .vaults import Vault, serve_world, users
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def vault(sample_storage: Path, tmp_path: Path) -> Iterator[Vault]:
-    """Serve the sample, public and private."""
-    with serve_vault(sample_storage, tmp_path / "vault", users()) as vault:
-        yield vault
 
 
 @pytest.fixture

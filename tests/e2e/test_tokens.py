@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .inspections import VERBOSE, error_of, inspect, inspect_json
-from .logins import PASSWORD, USER, assert_no_secret_said, login, own_variables
+from .logins import PASSWORD, USER, assert_no_secret_said, own_variables
 from .projects import hatchling_build, layout_of, set_table
 from .samples import PRIVATE, TABLE, assert_pulled, sample
 from .tokens import ANONYMOUS, basic
@@ -26,21 +26,6 @@ def vault(sample_storage: Path, tmp_path: Path) -> Iterator[Vault]:
     service.identity_tokens = {IDENTITY: USER}
     with serve_vault(sample_storage, tmp_path / "vault", service) as vault:
         yield vault
-
-
-@pytest.fixture
-def stranger(user: dict[str, str], vault: Vault) -> dict[str, str]:
-    """Answer the environment of one who trusts the registry, but has no account there."""
-    return user | {"SSL_CERT_FILE": str(vault.authority.ca)}
-
-
-@pytest.fixture
-def member(stranger: dict[str, str], vault: Vault, tmp_path: Path) -> dict[str, str]:
-    """Answer the environment of one who has logged in."""
-    login(vault.address, tmp_path / "auth.json", stranger)
-    vault.tokens.log.clear()
-    vault.tokens.scopes.clear()
-    return stranger | {"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
 
 
 def test_a_password_becomes_a_token(vault: Vault, member: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.projects import environment, without_proxies
 from tests.faults.hostile import IMAGE, Victim, publish
+from tests.faults.sample import environment_of
 from tests.faults.trial import Trial, run_trial
 from tests.faults.workshop import Workshop
 from tests.faults.world import World, inhabited
@@ -39,6 +40,12 @@ def amount(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """Return a function that chooses from how often something is tried in CI, and how often by `hatch run faults`."""
     full = request.config.getoption("--full", default=False)
     return lambda quick, promised: promised if full else quick
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """Return an environment with a fresh home and an empty cache."""
+    return environment_of(tmp_path / "home")
 
 
 @pytest.fixture

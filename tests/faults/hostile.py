@@ -144,9 +144,9 @@ def publish(
     return f"{registry.address}/{REPOSITORY}:{tag}"
 
 
-def publish_index(registry: Uploads, entries: Iterable[Document], tag: str = "1") -> str:
-    """Serve an index under a tag, and return its reference."""
-    return publish(registry, index_of(entries), media_type=OCI_INDEX, tag=tag)
+def publish_index(registry: Uploads, entries: Iterable[Document]) -> str:
+    """Serve an index, and return its reference."""
+    return publish(registry, index_of(entries), media_type=OCI_INDEX)
 
 
 def index_of(entries: Iterable[Document]) -> bytes:
@@ -159,9 +159,9 @@ def entry_of(raw: bytes, media_type: str = OCI_MANIFEST, **fields: object) -> Do
     return {**descriptor(raw, media_type), "platform": AMD64, **fields}
 
 
-def manifest_with(change: Callable[[Document], object], image: Image = IMAGE) -> bytes:
-    """Return an image's manifest after a change."""
-    document = json.loads(image.manifest)
+def manifest_with(change: Callable[[Document], object]) -> bytes:
+    """Return the image's manifest after a change."""
+    document = json.loads(IMAGE.manifest)
     change(document)
     return encode(document)
 

@@ -52,11 +52,6 @@ def environment_of(home: Path) -> dict[str, str]:
     return without_proxies(environment(home, HATCH_QUIET="1"))
 
 
-def layout_of(project: Path) -> Path:
-    """Return where the build puts the image."""
-    return project / "dist" / LAYOUT
-
-
 def results(dist: Path) -> Results:
     """Return what lies in a build directory after a look at every byte of it: the layout's digest, and the archive."""
     archive = dist / f"{LAYOUT}.tar"

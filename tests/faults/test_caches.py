@@ -23,7 +23,6 @@ from tests.faults.conftest import Try
 from tests.faults.sample import (
     BUILD,
     check_old_or_new,
-    environment_of,
     results,
     set_content,
     temporaries,
@@ -53,11 +52,6 @@ def project(base: str, tmp_path: Path) -> Path:
     project = write_project(tmp_path / "project", base)
     set_content(project, 0, 40_000)
     return project
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    return environment_of(tmp_path / "home")
 
 
 def build(project: Path, env: dict[str, str]) -> None:

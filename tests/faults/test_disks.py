@@ -18,7 +18,6 @@ from tests.faults.sample import (
     Results,
     check_old_or_new,
     digest_of,
-    environment_of,
     results,
     set_content,
     temporaries,
@@ -40,11 +39,6 @@ def project(tmp_path: Path) -> Path:
     project = write_project(tmp_path / "project")
     set_content(project, 0, NOISE)
     return project
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    return environment_of(tmp_path / "home")
 
 
 @pytest.fixture

@@ -79,10 +79,10 @@ def test_lock_that_is_none(text: str | bytes, words: str, workshop: Workshop) ->
     refuse(workshop, text, words)
 
 
-def refuse(workshop: Workshop, text: str | bytes, *words: str, needs: str = "demo") -> None:
+def refuse(workshop: Workshop, text: str | bytes, *words: str) -> None:
     """See that a build with this lock is refused, and nothing of this machine told."""
     workshop.write_base()
-    workshop.write_project(TABLE, needs=[needs])
+    workshop.write_project(TABLE, needs=["demo"])
     (workshop.project / "pylock.toml").write_bytes(text.encode() if isinstance(text, str) else text)
     workshop.refuse_build(*words)
     said = workshop.build().said

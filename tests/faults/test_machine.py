@@ -21,7 +21,7 @@ from tests.e2e.requirements import missing, require
 from tests.faults import forks
 from tests.faults.conftest import Try
 from tests.faults.mounts import as_stranger, closed
-from tests.faults.sample import BUILD, LAYOUT, environment_of, results, temporaries, write_project
+from tests.faults.sample import BUILD, LAYOUT, results, temporaries, write_project
 from tests.unit.bases import AMD64, served
 from tests.unit.locked import MAJOR, MINOR, base_image
 
@@ -35,11 +35,6 @@ YEAR = 365 * 24 * 3600
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     return write_project(tmp_path / "project")
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    return environment_of(tmp_path / "home")
 
 
 def build(project: Path, env: Mapping[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 import zlib
@@ -14,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from demo.registry import Handler, Registry
+from tests.e2e.tokens import basic
 from tests.faults.test_files import TABLE, layers, prepare
 from tests.faults.test_locks import PACKAGE
 from tests.faults.trial import Trial
@@ -28,10 +28,6 @@ REGISTRY, INDEX, PROXY, ENV, NETRC = (
 )
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU=\n-----END OPENSSH PRIVATE KEY-----\n"
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-
-
-def basic(user: str, password: str) -> str:
-    return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 @pytest.fixture

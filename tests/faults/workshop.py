@@ -32,9 +32,9 @@ SETTINGS = {"Env": ["PATH=/usr/local/bin:/usr/bin", f"PYTHON_VERSION={MAJOR}.{MI
 LAST = gzip.compress(tar_of([file("etc/last")]), mtime=0)
 
 
-def layer_of(blob: bytes, content: bytes | None = None) -> Layer:
-    """Return a layer whose diff_id is that of `content`, which `blob` unpacks to by default."""
-    return Layer(blob, digest(gzip.decompress(blob) if content is None else content))
+def layer_of(blob: bytes) -> Layer:
+    """Return a layer whose diff_id is that of what `blob` unpacks to."""
+    return Layer(blob, digest(gzip.decompress(blob)))
 
 
 def base_of(*layers: Layer) -> Image:
@@ -75,10 +75,10 @@ class Workshop:
         command = (sys.executable, "-m", "hatch_oci", "inspect", *options, reference)
         return self.attempt(*command, folder=self.project, env=self.env, deadline=deadline)
 
-    def push(self, layout: str, repository: str, *options: str, deadline: float = 30) -> Trial:
+    def push(self, layout: str, repository: str, *options: str) -> Trial:
         """Push what lies in a layout."""
         command = (sys.executable, "-m", "hatch_oci", "push", *options, "--to", repository, layout)
-        return self.attempt(*command, folder=self.project, env=self.env, deadline=deadline)
+        return self.attempt(*command, folder=self.project, env=self.env, deadline=30)
 
     def build(self, deadline: float = 30) -> Trial:
         """Build the project."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.base import Image, Layer, digest, image
-from demo.registry import Manifest, Registry, Repository, serve
+from demo.registry import Handler, Manifest, Registry, Repository, serve
 from hatch_oci.base.resolve import Base, resolve
 from hatch_oci.image.media_types import OCI_MANIFEST
 from hatch_oci.image.platform import Platform
@@ -65,6 +65,11 @@ def served(*images: Image, **tags: bytes) -> Iterator[Registry]:
     served_manifests = {reference: manifest_of(raw) for reference, raw in manifests.items()}
     with serve({"app": Repository(blobs, served_manifests)}) as registry:
         yield registry
+
+
+def wanted_start(request: Handler) -> int:
+    """Return from which byte on a blob is asked for."""
+    return int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
 
 
 def resolve_with(text: str, store: BlobStore, root: Path = Path(), platform: str = "linux/amd64") -> Base:

@@ -14,7 +14,7 @@ from demo.base import Layer, digest, image
 from hatch_oci.builder import OCIBuilder
 from tests.unit.bases import AMD64
 from tests.unit.filesystems import GLIBC_LOADER, Member, elf, file, folder, glibc, link, tar_of
-from tests.unit.test_source import layout
+from tests.unit.layouts import write_tagged
 
 PYTHON = [
     folder("usr"),
@@ -32,11 +32,11 @@ WHEEL = '[tool.hatch.build.targets.wheel]\npackages = ["src/my_app"]'
 SCRIPT = '[project.scripts]\nmy-app = "my_app:main"'
 
 
-def write_base(project: Path, members: Sequence[Member] = PYTHON, settings: Mapping[str, Any] = SETTINGS) -> None:
+def write_base(project: Path, members: Sequence[Member] = PYTHON) -> None:
     data = tar_of(members)
-    small = image([Layer(data, digest(data), "base")], settings, AMD64)
+    small = image([Layer(data, digest(data), "base")], SETTINGS, AMD64)
     plain = small.manifest.replace(b"tar+gzip", b"tar")
-    layout(project / "base", (plain, None), images=(small,))
+    write_tagged(project / "base", (plain, None), images=(small,))
 
 
 def build(builder: OCIBuilder) -> Path:

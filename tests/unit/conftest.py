@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from demo.registry import Handler
+from demo.base import Image
+from demo.registry import Handler, Registry, serve
+from hatch_oci.cli import main
 from hatch_oci.image.reference import Reference
 from hatch_oci.lock.dependencies import Dependency
 from hatch_oci.registry.options import RegistryOptions
 from hatch_oci.registry.pull import Repository
+from hatch_oci.registry.push import Destination
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import QUICK, served, small_image
+from tests.unit.comparisons import Diff
 from tests.unit.dependencies import dependency, package_wheel
 from tests.unit.guards import Guard
+from tests.unit.layouts import write_layout
 from tests.unit.locked import locked_project
 from tests.unit.programs import Programs
+from tests.unit.uploads import BRIEF, Uploads, serve_uploads
+from tests.unit.verifying import Verify
 
 _OURS = ("HATCH_OCI_", "DOCKER_", "REGISTRY_", "XDG_", "SSL_CERT_", "GITHUB_OUTPUT")
 
@@ -54,6 +63,33 @@ def store(tmp_path: Path) -> BlobStore:
 
 
 @pytest.fixture
+def server() -> Iterator[Registry]:
+    """Serve a registry that has nothing."""
+    with serve({}) as registry:
+        yield registry
+
+
+@pytest.fixture
+def registry() -> Iterator[Uploads]:
+    """Serve a registry that takes uploads, and has nothing yet."""
+    with serve_uploads() as uploads:
+        yield uploads
+
+
+@pytest.fixture
+def to(registry: Uploads) -> str:
+    """Return the repository to push to."""
+    return f"{registry.address}/acme/app"
+
+
+@pytest.fixture
+def destination(registry: Uploads, told: list[str]) -> Iterator[Destination]:
+    """Return where single blobs and manifests are put."""
+    with closing(Transport(reporter=Reporter(told.append, told.append), patience=BRIEF)) as transport:
+        yield Destination(transport, registry.address, "app")
+
+
+@pytest.fixture
 def guard() -> Iterator[Guard]:
     with served(small_image()) as registry:
         guard = Guard(registry)
@@ -65,6 +101,7 @@ def guard() -> Iterator[Guard]:
 
 @pytest.fixture
 def told() -> list[str]:
+    """Return what is told while something goes on."""
     return []
 
 
@@ -128,3 +165,52 @@ def project(tmp_path: Path) -> Path:
     (root / "static").mkdir()
     (root / "static" / "page.html").write_text("<p>hello</p>\n")
     return root
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, with an empty cache."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HATCH_OCI_CACHE_DIR", str(tmp_path / "cache"))
+    return folder
+
+
+@pytest.fixture
+def diff(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Diff:
+    """Return what compares two images, which it leaves as the layouts `old` and `new`, as programs do it."""
+
+    def compare(old: Image, new: Image) -> dict[str, Any]:
+        for name, one in (("old", old), ("new", new)):
+            write_layout(workplace / name, [one])
+        assert main(["diff", "old", "new", "--json"]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    return compare
+
+
+@pytest.fixture
+def sources(locked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a project with a lock and a folder of files."""
+    (locked / "static").mkdir()
+    (locked / "static" / "page.html").write_text("<p>\nhello\n</p>\n")
+    monkeypatch.chdir(locked)
+    return locked
+
+
+@pytest.fixture
+def verify(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Verify:
+    """Return what verifies an image, which must end with this exit code, and returns the lines that are told."""
+
+    def run(*arguments: str | Path, expect: int = 1) -> list[str]:
+        capsys.readouterr()
+        monkeypatch.setenv("HATCH_QUIET", "0")
+        assert main(["verify", "-q", *map(str, arguments)]) == expect
+        output, errors = capsys.readouterr()
+        assert "Traceback" not in errors
+        assert "Layer " not in errors
+        return output.splitlines()
+
+    return run

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.base import Image, digest
+from hatch_oci.image.media_types import OCI_INDEX, OCI_MANIFEST
 from hatch_oci.output.reading import read_layout
 from hatch_oci.pushing import Pushed, push_image
 from hatch_oci.registry.options import Patience, RegistryOptions
@@ -18,6 +19,7 @@ from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import AMD64, ARM64, index_of, small_image
 from tests.unit.uploads import BRIEF
 
+REF_NAME = "org.opencontainers.image.ref.name"
 BASE_NAME = "org.opencontainers.image.base.name"
 
 
@@ -41,11 +43,26 @@ def write_layout(
     raw = top or (images[0].manifest if len(images) == 1 else both(images))
     write_blobs(layout, raw, *(content for one in images for content in (one.manifest, *one.blobs.values())))
     entry = {"mediaType": json.loads(raw)["mediaType"], "digest": digest(raw), "size": len(raw)}
-    annotations = [
-        {"org.opencontainers.image.ref.name": tag} | ({"io.containerd.image.name": f"{name}:{tag}"} if name else {})
-        for tag in tags
-    ]
+    annotations = [{REF_NAME: tag} | ({"io.containerd.image.name": f"{name}:{tag}"} if name else {}) for tag in tags]
     write_index(layout, [entry | {"annotations": found} for found in annotations] or [entry])
+    return layout
+
+
+def write_tagged(layout: Path, *tops: tuple[bytes, str | None], images: Sequence[Image]) -> Path:
+    """Write a layout of images, with an entry for each of these manifests or indexes, under its tag if it has one."""
+    write_blobs(
+        layout, *(raw for raw, _ in tops), *(blob for one in images for blob in (one.manifest, *one.blobs.values()))
+    )
+    entries = [
+        {
+            "mediaType": OCI_INDEX if b'"manifests"' in raw else OCI_MANIFEST,
+            "digest": digest(raw),
+            "size": len(raw),
+            "annotations": {REF_NAME: tag} if tag else {},
+        }
+        for raw, tag in tops
+    ]
+    write_index(layout, entries)
     return layout
 
 
@@ -61,9 +78,9 @@ def both(images: Sequence[Image]) -> bytes:
     return index_of([(one.manifest, {"platform": on}) for one, on in zip(images, (AMD64, ARM64), strict=True)])
 
 
-def image_on(base: str, name: str = "etc/name") -> Image:
+def image_on(base: str) -> Image:
     """Return an image whose config says on which base it stands."""
-    return small_image(name, Labels={BASE_NAME: base})
+    return small_image(Labels={BASE_NAME: base})
 
 
 def layers_of(image: Image) -> list[str]:

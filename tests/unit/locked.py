@@ -16,9 +16,9 @@ from tests.unit.bases import AMD64, ARM64, index_of
 from tests.unit.building import SCRIPT, WHEEL, build, fails, names
 from tests.unit.dependencies import package_wheel
 from tests.unit.filesystems import Member, elf, file, folder, glibc, link, tar_of
+from tests.unit.layouts import write_tagged
 from tests.unit.locks import write_lock
 from tests.unit.projects import builder_of
-from tests.unit.test_source import layout
 
 MAJOR, MINOR = sys.version_info[:2]
 NAME = f"python{MAJOR}.{MINOR}"
@@ -68,7 +68,7 @@ def write_bases(root: Path, more: Sequence[Member] = (), version: str = f"{MAJOR
     """Write a layout with an index of bases for two platforms."""
     images = [base_image(one, more, version) for one in (AMD64, ARM64)]
     both = index_of([(one.manifest, {"platform": for_}) for one, for_ in zip(images, (AMD64, ARM64), strict=True)])
-    layout(root / at, (both, None), images=tuple(images))
+    write_tagged(root / at, (both, None), images=tuple(images))
 
 
 def made(root: Path, table: str = ONE, needs: str = '"web"', more: str = "", project: str = "") -> Path:
@@ -94,9 +94,9 @@ def layers(result: Path, platform: str = "linux/amd64") -> dict[str, str]:
     return {layer["holds"]: layer["digest"] for layer in record(result)["platforms"][platform]["layers"]}
 
 
-def held(result: Path, holds: str, platform: str = "linux/amd64") -> list[str]:
+def held(result: Path, holds: str) -> list[str]:
     """Return the names in the layer that holds that."""
-    return names(result, {"digest": layers(result, platform)[holds]})
+    return names(result, {"digest": layers(result)[holds]})
 
 
 def contents_of(path: Path) -> dict[str, bytes]:

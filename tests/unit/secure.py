@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import trustme
 
-from demo.registry import Registry, Server
+from demo.registry import Registry, Server, running
 
 
 @contextmanager
-def serve_tls(authority: trustme.CA, clients: trustme.CA | None = None, host: str = "127.0.0.1") -> Iterator[Registry]:
+def serve_tls(authority: trustme.CA, clients: trustme.CA | None = None) -> Iterator[Registry]:
     """Serve an empty registry by https, to whom `clients` gave a certificate if it is given."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(host).configure_cert(context)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
     if clients:
         context.verify_mode = ssl.CERT_REQUIRED
         clients.configure_trust(context)
-    with Server({}, {}) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.registry
-        finally:
-            server.shutdown()
-            thread.join()
+    server = Server({}, {})
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    with running(server):
+        yield server.registry
 
 
 def certs_d(home: Path, host: str) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,29 +21,13 @@ from hatch_oci.report import QUIET
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import ARM64, small_image
 from tests.unit.layouts import push, write_layout
-from tests.unit.uploads import INDEX, Uploads, pieces_of, refuse, serve_uploads
+from tests.unit.uploads import INDEX, Uploads, pieces_of, refuse
 
 IMAGE, OTHER = small_image(), small_image("arm", ARM64)
 SUBJECT = digest(IMAGE.manifest)
 TAG = SUBJECT.replace(":", "-")
 LIST = f"/v2/acme/app/manifests/{TAG}"
 SBOM, PROVENANCE = "application/vnd.cyclonedx+json", "application/vnd.in-toto+json"
-
-
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
-
-
-@pytest.fixture
-def to(registry: Uploads) -> str:
-    return f"{registry.address}/acme/app"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "cache")
 
 
 def layout_with(scratch: Path, *kinds: str, images: tuple[Any, ...] = (IMAGE,)) -> Path:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.registry import Handler, Registry, serve
+from demo.registry import Handler, Registry
 from hatch_oci.errors import UnreachableError
 from hatch_oci.registry.attempts import Attempts, read_retry_after
 from hatch_oci.registry.options import Patience
@@ -173,12 +172,6 @@ DATES = st.builds("{}{} Oct {} {}:{}:{} {}".format, DAYS, NUMBERS, NUMBERS, NUMB
 def test_any_value_is_a_wait_or_none(value: str) -> None:
     wait = read_retry_after(value)
     assert wait is None or 0 <= wait < 1e12
-
-
-@pytest.fixture
-def server() -> Iterator[Registry]:
-    with serve({}) as registry:
-        yield registry
 
 
 def fetch(server: Registry, patience: Patience = SHORT) -> Reply:

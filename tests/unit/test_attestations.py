@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,13 @@ import pytest
 from demo.base import digest
 from hatch_oci.output.reading import read_layout
 from hatch_oci.store.blobs import BlobStore
+from tests.unit.attached import CYCLONEDX, IN_TOTO, documents, raw
 from tests.unit.bases import resolve_with
 from tests.unit.layouts import push
 from tests.unit.locked import BOTH, ONE, made, record
-from tests.unit.test_provenance import IN_TOTO
-from tests.unit.test_sbom import CYCLONEDX, documents, raw
-from tests.unit.uploads import Uploads, serve_uploads
+from tests.unit.uploads import Uploads
 
 BUILDKIT = 'attestations = "buildkit"'
-
-
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
 
 
 def top_of(result: Path) -> dict[str, Any]:

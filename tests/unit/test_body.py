@@ -22,7 +22,7 @@ from hatch_oci.registry.pull import Repository as Remote
 from hatch_oci.registry.transport import Transport
 from hatch_oci.store.blobs import BlobStore
 from hatch_oci.store.intake import Arriving, take_in
-from tests.unit.bases import QUICK
+from tests.unit.bases import QUICK, wanted_start
 from tests.unit.secure import serve_tls
 
 MIB = 1024 * 1024
@@ -53,10 +53,6 @@ def pull(registry: Registry, store: BlobStore) -> Callable[[], bytes]:
             return store.put(remote.blob(DESCRIPTOR), DESCRIPTOR.digest, SIZE).path.read_bytes()
 
     return pull
-
-
-def wanted_start(request: Handler) -> int:
-    return int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
 
 
 def begin(request: Handler, length: int | None = None) -> int:

@@ -22,11 +22,11 @@ from tests.unit.facts import write_fact
 BROKEN = "raise RuntimeError('this backend is broken')\n"
 
 
-def sdist(folder: Path, files: Mapping[str, str], name: str = "made-1.0") -> Path:
-    path = folder / f"{name}.tar.gz"
+def sdist(folder: Path, files: Mapping[str, str]) -> Path:
+    path = folder / "made-1.0.tar.gz"
     with tarfile.open(path, "w:gz") as tar:
         for member, text in files.items():
-            info = tarfile.TarInfo(f"{name}/{member}")
+            info = tarfile.TarInfo(f"made-1.0/{member}")
             info.size = len(text.encode())
             tar.addfile(info, io.BytesIO(text.encode()))
     return path

@@ -12,8 +12,8 @@ from hatch_oci.config import wheel_builder
 from tests.unit.bases import AMD64
 from tests.unit.building import SCRIPT, SETTINGS, WHEEL, build, fails, names, read, write_base
 from tests.unit.filesystems import folder
+from tests.unit.layouts import write_tagged
 from tests.unit.projects import builder_of
-from tests.unit.test_source import layout
 
 pytestmark = pytest.mark.usefixtures("build_cache")
 
@@ -271,7 +271,7 @@ def test_a_build_directory_that_cannot_be_made_is_one_line(project: Path, capsys
 def test_what_adds_nothing_to_a_base_does_not_look_into_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = b"no tar at all"
     small = image([Layer(data, digest(data), "base")], SETTINGS, AMD64)
-    layout(project / "base", (small.manifest, None), images=(small,))
+    write_tagged(project / "base", (small.manifest, None), images=(small,))
     table = 'base-image = "oci:base"\nwheel = false\nsbom = false\nlabels = {team = "blue"}'
     manifest, config = read(build(builder_of(project, table)))
     assert len(manifest["layers"]) == 1

@@ -16,6 +16,8 @@ from demo.registry import Registry, serve
 from hatch_oci.cli import main
 from tests.unit.bases import ARM64, index_of, manifest_of, served, small_image
 
+pytestmark = pytest.mark.usefixtures("workplace")
+
 IMAGE = small_image(Env=["A=1"], Labels={"nasty": "\x1b[31m", "name": "é 漢 😀"}, User="me")
 
 
@@ -23,16 +25,6 @@ IMAGE = small_image(Env=["A=1"], Labels={"nasty": "\x1b[31m", "name": "é 漢 �
 def registry() -> Iterator[Registry]:
     with served(IMAGE) as registry:
         yield registry
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty folder, with an empty cache."""
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("HATCH_OCI_CACHE_DIR", str(tmp_path / "cache"))
-    return folder
 
 
 def test_an_image_is_told_of_in_lines(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,9 +81,9 @@ def test_what_the_cache_has_is_not_asked_for(registry: Registry, capsys: pytest.
     assert "Reached     in the cache, without asking a registry" in capsys.readouterr().out
 
 
-def test_the_keys_of_the_project_hold(registry: Registry, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_keys_of_the_project_hold(registry: Registry, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with serve({"app": registry.repositories["app"]}) as mirror:
-        (folder / "pyproject.toml").write_text(
+        (workplace / "pyproject.toml").write_text(
             f'[tool.hatch.build.targets.oci.mirrors]\n"example.com" = ["{{env:NOWHERE:{mirror.address}}}"]\n'
         )
         assert main(["inspect", "example.com/app:1", "--json"]) == 0
@@ -108,9 +100,9 @@ def test_the_keys_of_the_project_hold(registry: Registry, folder: Path, capsys: 
     ],
 )
 def test_a_mistake_in_the_project_is_one_line(
-    toml: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    toml: str, message: str, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "pyproject.toml").write_text(toml)
+    (workplace / "pyproject.toml").write_text(toml)
     assert main(["inspect", "python:3.13-slim"]) == 1
     errors = capsys.readouterr().err
     assert errors.startswith(f"Error: {message}")
@@ -166,10 +158,10 @@ def test_a_mistake_with_v_shows_where_it_came_from(capsys: pytest.CaptureFixture
 
 
 def test_a_file_that_cannot_be_used_is_named(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "file").write_text("")
-    monkeypatch.setenv("HATCH_OCI_CACHE_DIR", str(folder / "file/cache"))
+    (workplace / "file").write_text("")
+    monkeypatch.setenv("HATCH_OCI_CACHE_DIR", str(workplace / "file/cache"))
     assert main(["inspect", "python:3.13-slim"]) == 1
     assert capsys.readouterr().err.startswith("Error: cannot write to the cache ")
 

@@ -27,10 +27,10 @@ def compressed(blocks: Iterable[bytes | Deflated], name: str = "gzip") -> bytes:
     return b"".join(job() for job in COMPRESSIONS[name].jobs(blocks))
 
 
-def deflated(data: bytes, level: int = 9, pieces: int = 3) -> Deflated:
-    compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+def deflated(data: bytes) -> Deflated:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     raw = compressor.compress(data) + compressor.flush()
-    return Deflated(len(data), zlib.crc32(data), list(cut(raw, len(raw) // pieces + 1)))
+    return Deflated(len(data), zlib.crc32(data), list(cut(raw, len(raw) // 3 + 1)))
 
 
 def gunzipped(data: bytes) -> bytes:

@@ -24,7 +24,7 @@ from hatch_oci.lock.index import read_url
 from hatch_oci.lock.layers import dependency_layer
 from hatch_oci.registry.remote import Remote
 from hatch_oci.store.blobs import BlobStore
-from tests.unit.bases import AMD64, QUICK, served
+from tests.unit.bases import AMD64, QUICK, served, wanted_start
 from tests.unit.building import SCRIPT, WHEEL, blob, build
 from tests.unit.dependencies import dependency, package_wheel
 from tests.unit.locked import BOTH, MAJOR, MINOR, base_image, made, record
@@ -177,7 +177,7 @@ def test_platforms_add_up(locked: Path) -> None:
 
 def test_all_that_came_counts_also_before_a_failure() -> None:
     def broken(request: Handler) -> None:
-        start = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        start = wanted_start(request)
         request.close_connection = True
         request.send_response(206 if start else 200)
         request.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
 
 import httpcore
@@ -12,12 +11,6 @@ from hatch_oci.errors import UnreachableError
 from hatch_oci.registry.network import Deadline, Dialler, within
 from hatch_oci.registry.options import Patience
 from hatch_oci.registry.transport import Request, Transport
-
-
-@pytest.fixture
-def server() -> Iterator[Registry]:
-    with serve({}) as registry:
-        yield registry
 
 
 def test_a_deadline_leaves_less_and_less_time() -> None:

@@ -21,8 +21,6 @@ from hatch_oci.store.blobs import BlobStore
 from tests.unit.dependencies import contents, dependency, made, members, package_wheel
 from tests.unit.wheels import SITE, VENV, hash_of
 
-OTHER_SITE = SITE.replace("app/.venv", "srv/venv")
-
 
 def test_a_layer_holds_what_its_wheels_put_into_the_venv(several: list[Dependency], store: BlobStore) -> None:
     layer = made(several, store)

@@ -20,8 +20,8 @@ from hatch_oci.image.platform import Platform
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import resolve_with, small_image
 from tests.unit.documents import FIRST, SECOND
+from tests.unit.layouts import write_tagged
 from tests.unit.projects import builder_of, read_table
-from tests.unit.test_source import layout
 
 DOCKER = "application/vnd.docker"
 MANIFEST, LIST = f"{DOCKER}.distribution.manifest.v2+json", f"{DOCKER}.distribution.manifest.list.v2+json"
@@ -130,7 +130,7 @@ def test_such_a_base_is_refused_before_its_layers_are_fetched(
 ) -> None:
     one = small_image()
     zstd = replace(one, manifest=one.manifest.replace(b"tar+gzip", b"tar+zstd"))
-    base = layout(project / "base", (zstd.manifest, None), images=(zstd,))
+    base = write_tagged(project / "base", (zstd.manifest, None), images=(zstd,))
     for layer in json.loads(zstd.manifest)["layers"]:
         (base / "blobs" / layer["digest"].replace(":", "/")).unlink()
     with pytest.raises(SystemExit):

@@ -20,7 +20,7 @@ from hatch_oci.registry.pull import Repository as Remote
 from hatch_oci.registry.transport import Transport
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
-from tests.unit.bases import QUICK
+from tests.unit.bases import QUICK, wanted_start
 
 SIZE = 512 * 1024
 BLOB = os.urandom(SIZE)
@@ -33,11 +33,6 @@ DESCRIPTOR = Descriptor("application/octet-stream", Digest.parse(NAME), SIZE)
 def registry() -> Iterator[Registry]:
     with serve({"app": Repository({NAME: BLOB})}) as registry:
         yield registry
-
-
-@pytest.fixture
-def told() -> list[str]:
-    return []
 
 
 @pytest.fixture
@@ -62,10 +57,6 @@ def cut(request: Handler, at: int, start: int = 0) -> None:
     request.end_headers()
     request.wfile.write(BLOB[start:at])
     request.close_connection = True
-
-
-def wanted_start(request: Handler) -> int:
-    return int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
 
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["with ranges", "without ranges"])

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from demo.registry import Handler, Registry, serve
+from demo.registry import Handler, Registry
 from hatch_oci.errors import RegistryError
 from hatch_oci.image.reference import Reference
 from hatch_oci.registry.pull import Repository
 from hatch_oci.registry.transport import Request, Transport
 from hatch_oci.report import Reporter
 from tests.unit.bases import QUICK
-
-
-@pytest.fixture
-def server() -> Iterator[Registry]:
-    with serve({}) as registry:
-        yield registry
 
 
 def raw(answer: bytes) -> object:

@@ -30,11 +30,6 @@ def registry() -> Iterator[Registry]:
         yield registry
 
 
-@pytest.fixture
-def told() -> list[str]:
-    return []
-
-
 def pull(text: str, store: BlobStore, told: list[str], **options: object) -> Base:
     """Pull an image whole."""
     reporter = Reporter(info=told.append, warn=told.append)

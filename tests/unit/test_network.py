@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from contextlib import closing
 
 import httpcore
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.registry import Registry, serve
+from demo.registry import Registry
 from hatch_oci.errors import RegistryError, UnreachableError
 from hatch_oci.registry.network import (
     Deadline,
@@ -28,12 +27,6 @@ from tests.unit.bases import QUICK
 
 NEVER, GLOBAL, PRIVATE, LOOPBACK = Scope.NEVER, Scope.GLOBAL, Scope.PRIVATE, Scope.LOOPBACK
 METADATA = "169.254.169.254"
-
-
-@pytest.fixture
-def server() -> Iterator[Registry]:
-    with serve({}) as registry:
-        yield registry
 
 
 @pytest.mark.parametrize(

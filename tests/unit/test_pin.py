@@ -16,6 +16,8 @@ from tests.unit.bases import AMD64, ARM64, index_of, manifest_of, served, small_
 from tests.unit.building import build, write_base
 from tests.unit.projects import PROJECT, TABLE, builder_of
 
+pytestmark = pytest.mark.usefixtures("workplace")
+
 OLD, NEW = small_image("etc/old"), small_image("etc/new")
 UNTOUCHED = f"""{PROJECT}
 # Above it,
@@ -34,16 +36,6 @@ x = {{{{ y = 1 }}}}
 def registry() -> Iterator[Registry]:
     with served(OLD) as registry:
         yield registry
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty folder, with an empty cache."""
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("HATCH_OCI_CACHE_DIR", str(tmp_path / "cache"))
-    return folder
 
 
 def write(folder: Path, base: str) -> Path:
@@ -69,8 +61,8 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out.rstrip("\n")
 
 
-def test_the_diff_is_one_line(registry: Registry, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(folder, f"base-image = '{registry.address}/app:1' # the base")
+def test_the_diff_is_one_line(registry: Registry, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(workplace, f"base-image = '{registry.address}/app:1' # the base")
     path.chmod(0o600)
     before = path.read_text()
     assert main(["pin"]) == 0
@@ -82,16 +74,16 @@ def test_the_diff_is_one_line(registry: Registry, folder: Path, capsys: pytest.C
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_lines_end_as_they_did(registry: Registry, folder: Path) -> None:
-    path = write(folder, f'base-image = "{registry.address}/app:1"')
+def test_lines_end_as_they_did(registry: Registry, workplace: Path) -> None:
+    path = write(workplace, f'base-image = "{registry.address}/app:1"')
     before = path.read_text().replace("\n", "\r\n")
     path.write_bytes(before.encode())
     assert main(["pin"]) == 0
     assert len(changed(before, path)) == 2
 
 
-def test_what_is_pinned_stays(registry: Registry, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(folder, f'base-image = "{registry.address}/app:1@{digest(OLD.manifest)}"')
+def test_what_is_pinned_stays(registry: Registry, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(workplace, f'base-image = "{registry.address}/app:1@{digest(OLD.manifest)}"')
     before = path.read_text()
     move(registry, NEW.manifest)
     assert main(["pin"]) == 0
@@ -99,23 +91,23 @@ def test_what_is_pinned_stays(registry: Registry, folder: Path, capsys: pytest.C
     assert "is pinned already" in told(capsys)
 
 
-def test_a_name_without_a_tag_gets_the_one_that_it_means(registry: Registry, folder: Path) -> None:
+def test_a_name_without_a_tag_gets_the_one_that_it_means(registry: Registry, workplace: Path) -> None:
     registry.repositories["app"].manifests["latest"] = manifest_of(OLD.manifest)
-    path = write(folder, f'base-image = "{registry.address}/app"')
+    path = write(workplace, f'base-image = "{registry.address}/app"')
     assert main(["pin"]) == 0
     assert f'"{registry.address}/app:latest@{digest(OLD.manifest)}"' in path.read_text()
 
 
-def test_the_default_of_a_variable_is_pinned_where_it_stands(registry: Registry, folder: Path) -> None:
-    path = write(folder, f'base-image = "{{env:BASE:{registry.address}/app:1}}"')
+def test_the_default_of_a_variable_is_pinned_where_it_stands(registry: Registry, workplace: Path) -> None:
+    path = write(workplace, f'base-image = "{{env:BASE:{registry.address}/app:1}}"')
     assert main(["pin"]) == 0
     assert f'"{{env:BASE:{registry.address}/app:1@{digest(OLD.manifest)}}}"' in path.read_text()
 
 
 def test_what_a_variable_says_cannot_be_pinned(
-    registry: Registry, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    registry: Registry, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write(folder, f'base-image = "{{env:BASE:{registry.address}/app:1}}"')
+    path = write(workplace, f'base-image = "{{env:BASE:{registry.address}/app:1}}"')
     before = path.read_text()
     # Also where it says what the default does, which the next build would take from it.
     for base in (f"{registry.address}/app:{digest(OLD.manifest)[7:20]}", f"{registry.address}/app:1"):
@@ -128,23 +120,23 @@ def test_what_a_variable_says_cannot_be_pinned(
     assert changed(before, path) == []
 
 
-def test_the_table_in_hatch_toml_is_the_one_that_holds(registry: Registry, folder: Path) -> None:
-    path = write(folder, f'base-image = "{registry.address}/app:nowhere"')
+def test_the_table_in_hatch_toml_is_the_one_that_holds(registry: Registry, workplace: Path) -> None:
+    path = write(workplace, f'base-image = "{registry.address}/app:nowhere"')
     before = path.read_text()
-    (folder / "hatch.toml").write_text(f'[build.targets.oci]\nbase-image = "{registry.address}/app:1"\n')
+    (workplace / "hatch.toml").write_text(f'[build.targets.oci]\nbase-image = "{registry.address}/app:1"\n')
     assert main(["pin"]) == 0
     assert changed(before, path) == []
-    pinned = tomllib.loads((folder / "hatch.toml").read_text())["build"]["targets"]["oci"]
+    pinned = tomllib.loads((workplace / "hatch.toml").read_text())["build"]["targets"]["oci"]
     assert pinned == {"base-image": f"{registry.address}/app:1@{digest(OLD.manifest)}"}
 
 
 @pytest.mark.parametrize("project", [f"{PROJECT}\n[{TABLE}]\nports = [80]\n", PROJECT])
-def test_the_default_base_is_written_down(registry: Registry, folder: Path, project: str) -> None:
+def test_the_default_base_is_written_down(registry: Registry, workplace: Path, project: str) -> None:
     repositories = registry.repositories
     repositories["library/python"] = repositories["app"]
     repositories["app"].manifests["3.12-slim"] = manifest_of(OLD.manifest)
     mirrors = f'[{TABLE}.mirrors]\n"docker.io" = ["{registry.address}"]\n'
-    path = folder / "pyproject.toml"
+    path = workplace / "pyproject.toml"
     before = project.replace("version = ", 'requires-python = "<3.13"\nversion = ') + mirrors
     path.write_text(before)
     assert main(["pin"]) == 0
@@ -152,10 +144,10 @@ def test_the_default_base_is_written_down(registry: Registry, folder: Path, proj
     assert line == f'+ base-image = "python:3.12-slim@{digest(OLD.manifest)}"'
 
 
-def test_an_update_tells_what_it_means(registry: Registry, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_update_tells_what_it_means(registry: Registry, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arm = small_image("etc/arm", ARM64)
     index = index_of([(NEW.manifest, {"platform": AMD64}), (arm.manifest, {"platform": ARM64})])
-    path = write(folder, f'base-image = "{registry.address}/app:1"')
+    path = write(workplace, f'base-image = "{registry.address}/app:1"')
     assert main(["pin"]) == 0
     registry.repositories["app"].blobs.update(NEW.blobs)
     move(registry, NEW.manifest)
@@ -176,10 +168,10 @@ def test_an_update_tells_what_it_means(registry: Registry, folder: Path, capsys:
 
 
 def test_an_update_to_what_does_not_serve_is_none(
-    registry: Registry, folder: Path, capsys: pytest.CaptureFixture[str]
+    registry: Registry, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arm = small_image("etc/arm", ARM64)
-    path = write(folder, f'base-image = "{registry.address}/app:1"')
+    path = write(workplace, f'base-image = "{registry.address}/app:1"')
     assert main(["pin"]) == 0
     before = path.read_text()
     registry.repositories["app"].blobs.update(arm.blobs)
@@ -190,18 +182,18 @@ def test_an_update_to_what_does_not_serve_is_none(
 
 
 def test_an_update_works_where_the_one_before_is_gone(
-    registry: Registry, folder: Path, capsys: pytest.CaptureFixture[str]
+    registry: Registry, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write(folder, f'base-image = "{registry.address}/app:1@sha256:{"0" * 64}"')
+    path = write(workplace, f'base-image = "{registry.address}/app:1@sha256:{"0" * 64}"')
     assert main(["pin", "--update"]) == 0
     assert "which layers change cannot be told: " in told(capsys)
     assert digest(OLD.manifest) in path.read_text()
 
 
 def test_a_check_fails_once_the_tag_has_moved(
-    registry: Registry, folder: Path, capsys: pytest.CaptureFixture[str]
+    registry: Registry, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write(folder, f'base-image = "{registry.address}/app:1"')
+    path = write(workplace, f'base-image = "{registry.address}/app:1"')
     assert main(["pin", "--check"]) == 1
     assert told(capsys) == f"{registry.address}/app:1 is not pinned: run `python -m hatch_oci pin`"
     assert main(["pin"]) == 0
@@ -220,11 +212,11 @@ def test_a_check_fails_once_the_tag_has_moved(
 def test_the_cache_does_not_know_today(
     option: str,
     registry: Registry,
-    folder: Path,
+    workplace: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write(folder, f'base-image = "{registry.address}/app:1"')
+    write(workplace, f'base-image = "{registry.address}/app:1"')
     assert main(["pin"]) == 0
     monkeypatch.setenv("HATCH_OCI_OFFLINE", "1")
     assert main(["pin", option]) == 1
@@ -241,9 +233,9 @@ def test_the_cache_does_not_know_today(
     ],
 )
 def test_what_cannot_be_pinned_is_one_line(
-    base: str, arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    base: str, arguments: list[str], message: str, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(folder, f'base-image = "{base}"')
+    write(workplace, f'base-image = "{base}"')
     assert main(["pin", *arguments]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line

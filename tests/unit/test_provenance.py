@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,9 @@ from in_toto_attestation.v1.statement_pb2 import Statement as Message
 
 from demo.base import digest
 from hatch_oci.trust.revision import find_revision
+from tests.unit.attached import IN_TOTO, documents, raw
 from tests.unit.locked import BOTH, ONE, made, record
-from tests.unit.test_sbom import documents, raw
-
-IN_TOTO = "application/vnd.in-toto+json"
+from tests.unit.repositories import committed, git
 
 
 def statement_of(result: Path, platform: str = "linux/amd64") -> dict[str, Any]:
@@ -35,21 +33,6 @@ def statement_of(result: Path, platform: str = "linux/amd64") -> dict[str, Any]:
 def resolved(result: Path) -> dict[str, dict[str, Any]]:
     predicate = statement_of(result)["predicate"]
     return {one["name"]: one for one in predicate["buildDefinition"]["resolvedDependencies"]}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=me", "-c", "user.email=me@example.com", "-c", "init.defaultBranch=main")
-    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def committed(folder: Path) -> str:
-    """Make a repository of a folder; return its commit."""
-    (folder / "pyproject.toml").touch()
-    git(folder, "init", "-q")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", "all of it")
-    return git(folder, "rev-parse", "HEAD")
 
 
 def test_it_says_of_which_image_and_who_built_it(locked: Path) -> None:

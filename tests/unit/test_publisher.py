@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from demo.base import digest
 from hatch_oci.publisher import OCIPublisher
 from tests.unit.bases import small_image
 from tests.unit.layouts import write_layout
-from tests.unit.uploads import Uploads, refuse, serve_uploads
+from tests.unit.uploads import Uploads, refuse
 
 IMAGE = small_image()
 DIGEST = digest(IMAGE.manifest)
@@ -24,17 +24,6 @@ Publish = Callable[..., None]
 # Hatch does not say of which types their arguments are.
 _APPLICATION: Any = Application
 _PUBLISHER: Any = OCIPublisher
-
-
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
-
-
-@pytest.fixture
-def name(registry: Uploads) -> str:
-    return f"{registry.address}/acme/app"
 
 
 @pytest.fixture
@@ -47,8 +36,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def layout(project: Path, name: str) -> Path:
-    return write_layout(project / "dist/app-1.0.oci", [IMAGE], name, ["1.0", "latest"])
+def layout(project: Path, to: str) -> Path:
+    return write_layout(project / "dist/app-1.0.oci", [IMAGE], to, ["1.0", "latest"])
 
 
 @pytest.fixture
@@ -75,11 +64,11 @@ def failure(publish: Publish, capsys: pytest.CaptureFixture[str], *artifacts: Pa
 
 @pytest.mark.usefixtures("layout")
 def test_the_image_in_dist_goes_where_it_belongs(
-    registry: Uploads, name: str, publish: Publish, capsys: pytest.CaptureFixture[str]
+    registry: Uploads, to: str, publish: Publish, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publish()
     told = "".join(capsys.readouterr())
-    for line in (f"{name}:1.0", f"{name}:latest", f"{name}@{DIGEST}"):
+    for line in (f"{to}:1.0", f"{to}:latest", f"{to}@{DIGEST}"):
         assert line in told
     assert {tag: one.content for tag, one in registry.repositories["acme/app"].manifests.items()} == {
         "1.0": IMAGE.manifest,
@@ -104,13 +93,13 @@ def test_options_win_over_the_table(registry: Uploads, publish: Publish, tmp_pat
     assert (tmp_path / "digest").read_text() == f"{DIGEST}\n"
 
 
-def test_the_layout_may_be_named(registry: Uploads, project: Path, name: str, publish: Publish) -> None:
-    publish(write_layout(project / "elsewhere", [IMAGE], name))
+def test_the_layout_may_be_named(registry: Uploads, project: Path, to: str, publish: Publish) -> None:
+    publish(write_layout(project / "elsewhere", [IMAGE], to))
     assert list(registry.repositories["acme/app"].manifests) == ["1"]
 
 
-def test_the_folder_of_the_layout_may_be_named(registry: Uploads, project: Path, name: str, publish: Publish) -> None:
-    write_layout(project / "images/app-1.oci", [IMAGE], name)
+def test_the_folder_of_the_layout_may_be_named(registry: Uploads, project: Path, to: str, publish: Publish) -> None:
+    write_layout(project / "images/app-1.oci", [IMAGE], to)
     publish(project / "images")
     assert list(registry.repositories["acme/app"].manifests) == ["1"]
 
@@ -127,12 +116,12 @@ def test_the_layout_is_found_among_other_artifacts(
 
 
 def test_the_folder_of_the_targets_own_directory_is_looked_into(
-    registry: Uploads, project: Path, name: str, publish: Publish
+    registry: Uploads, project: Path, to: str, publish: Publish
 ) -> None:
     (project / "pyproject.toml").write_text(
         '[project]\nname = "app"\nversion = "1"\n[tool.hatch.build.targets.oci]\ndirectory = "images"\n'
     )
-    write_layout(project / "images/app-1.oci", [IMAGE], name)
+    write_layout(project / "images/app-1.oci", [IMAGE], to)
     publish()
     assert list(registry.repositories["acme/app"].manifests) == ["1"]
 

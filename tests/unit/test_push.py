@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
@@ -13,35 +11,12 @@ from demo.registry import Handler, Repository, serve
 from hatch_oci.errors import RegistryError
 from hatch_oci.image.digest import Digest
 from hatch_oci.registry.push import Blob, Destination
-from hatch_oci.registry.transport import Transport
-from hatch_oci.report import Reporter
-from tests.unit.bases import small_image
-from tests.unit.uploads import BRIEF, Uploads, pieces_of, read_body, refuse, serve_uploads
+from tests.unit.uploads import Uploads, pieces_of, read_body, refuse
 
 DATA = bytes(range(256)) * 4096
 NAME = digest(DATA)
 BLOB = Blob(Digest.parse(NAME), len(DATA), lambda: iter([DATA[:1000], DATA[1000:]]))
 BEGIN = "/v2/app/blobs/uploads/"
-IMAGE = small_image()
-MANIFEST = "/v2/app/manifests/1"
-TYPE = "application/vnd.oci.image.manifest.v1+json"
-
-
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
-
-
-@pytest.fixture
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def destination(registry: Uploads, told: list[str]) -> Iterator[Destination]:
-    with closing(Transport(reporter=Reporter(told.append, told.append), patience=BRIEF)) as transport:
-        yield Destination(transport, registry.address, "app")
 
 
 def test_a_blob_is_one_post_and_one_put(registry: Uploads, destination: Destination) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,37 +13,16 @@ from demo.registry import Handler
 from hatch_oci.cli import main
 from tests.unit.bases import small_image
 from tests.unit.layouts import blob_path, layers_of, write_layout
-from tests.unit.uploads import Uploads, read_body, refuse, serve_uploads
+from tests.unit.uploads import Uploads, read_body, refuse
 
 IMAGE = small_image()
 DIGEST = digest(IMAGE.manifest)
 
 
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
-
-
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty folder, with an empty cache."""
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("HATCH_OCI_CACHE_DIR", str(tmp_path / "cache"))
-    return folder
-
-
-@pytest.fixture
-def name(registry: Uploads) -> str:
-    return f"{registry.address}/acme/app"
-
-
-@pytest.fixture(autouse=True)
-def layout(folder: Path, name: str) -> Path:
+def layout(workplace: Path, to: str) -> Path:
     """Write the image where a build does."""
-    return write_layout(folder / "dist/app-1.0.oci", [IMAGE], name, ["1.0", "latest"])
+    return write_layout(workplace / "dist/app-1.0.oci", [IMAGE], to, ["1.0", "latest"])
 
 
 def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -60,19 +38,19 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_the_image_in_dist_goes_where_it_belongs(
-    registry: Uploads, name: str, capsys: pytest.CaptureFixture[str]
+    registry: Uploads, to: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["push"]) == 0
     output, errors = capsys.readouterr()
-    assert output.splitlines() == [f"{name}:1.0", f"{name}:latest", f"{name}@{DIGEST}"]
+    assert output.splitlines() == [f"{to}:1.0", f"{to}:latest", f"{to}@{DIGEST}"]
     assert errors.startswith(f"Pushing 3 blobs to {registry.address}: ")
     assert list(registry.repositories["acme/app"].manifests) == ["1.0", "latest"]
 
 
 def test_layout_repository_and_tags_are_chosen(
-    registry: Uploads, folder: Path, capsys: pytest.CaptureFixture[str]
+    registry: Uploads, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_layout(folder / "elsewhere", [IMAGE])
+    write_layout(workplace / "elsewhere", [IMAGE])
     to = f"{registry.address}/other/app"
     assert main(["push", "elsewhere", "--to", to, "--tag", "a", "--tag", "b", "-q"]) == 0
     output, errors = capsys.readouterr()
@@ -81,13 +59,13 @@ def test_layout_repository_and_tags_are_chosen(
     assert list(registry.repositories["other/app"].manifests) == ["a", "b"]
 
 
-def test_the_result_is_printed_as_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_result_is_printed_as_json(to: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["push", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "repository": name,
+        "repository": to,
         "digest": DIGEST,
         "tags": ["1.0", "latest"],
-        "references": [f"{name}:1.0", f"{name}:latest", f"{name}@{DIGEST}"],
+        "references": [f"{to}:1.0", f"{to}:latest", f"{to}@{DIGEST}"],
         "referrers": [],
         "signatures": [],
         "uploaded-bytes": sum(map(len, IMAGE.blobs.values())),
@@ -97,25 +75,25 @@ def test_the_result_is_printed_as_json(name: str, capsys: pytest.CaptureFixture[
 
 
 def test_digest_and_references_are_left_for_the_next_step(
-    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    workplace: Path, to: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GITHUB_OUTPUT", str(folder / "outputs"))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(workplace / "outputs"))
     assert main(["push", "--digest-file", "digest.txt", "--tag", "2"]) == 0
-    assert (folder / "digest.txt").read_text() == f"{DIGEST}\n"
-    assert (folder / "outputs").read_text().splitlines() == [
+    assert (workplace / "digest.txt").read_text() == f"{DIGEST}\n"
+    assert (workplace / "outputs").read_text().splitlines() == [
         f"digest={DIGEST}",
-        f"reference={name}:2",
-        f"references={name}:2 {name}@{DIGEST}",
+        f"reference={to}:2",
+        f"references={to}:2 {to}@{DIGEST}",
     ]
 
 
 def test_nothing_is_left_for_the_next_step_when_a_push_fails(
-    registry: Uploads, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    registry: Uploads, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("GITHUB_OUTPUT", str(folder / "outputs"))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(workplace / "outputs"))
     registry.answers["PUT", "/v2/acme/app/manifests/latest"] = refuse(400, times=9)
     assert f"HTTP 400 from {registry.address}" in error_of(capsys, "--digest-file", "digest.txt")
-    assert [path.name for path in folder.iterdir()] == ["dist"]
+    assert [path.name for path in workplace.iterdir()] == ["dist"]
 
 
 @pytest.mark.parametrize("arguments", [["--digest-file"], ["one", "two"], ["--unknown"]])
@@ -163,9 +141,9 @@ def test_a_registry_that_is_not_there_is_named(layout: Path, capsys: pytest.Capt
     assert "registry.invalid" in error_of(capsys)
 
 
-def test_the_keys_of_the_project_hold(registry: Uploads, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_keys_of_the_project_hold(registry: Uploads, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = f'[tool.hatch.build.targets.oci]\ninsecure-registries = ["{registry.address}"]\n'
-    (folder / "pyproject.toml").write_text(table)
+    (workplace / "pyproject.toml").write_text(table)
     assert main(["push"]) == 0
     assert f"Warning: {registry.address} is asked by plain http, since" in capsys.readouterr().err
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,17 +21,6 @@ from tests.unit.uploads import BRIEF, Uploads, read_body, refuse, serve_uploads
 
 IMAGE = small_image()
 LAYER = layers_of(IMAGE)[0]
-
-
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
-
-
-@pytest.fixture
-def to(registry: Uploads) -> str:
-    return f"{registry.address}/acme/app"
 
 
 @pytest.fixture
@@ -91,12 +79,12 @@ def test_a_damaged_document_is_an_error_before_anything_is_sent(
     assert registry.requests == []
 
 
-def sparse(registry: Uploads, layout: Path, base: str = "library/base") -> Image:
+def sparse(registry: Uploads, layout: Path) -> Image:
     """Write a layout without its first layer, which is the base's, and serve that in the base's repository."""
-    built = image_on(f"{registry.address}/{base}:1")
+    built = image_on(f"{registry.address}/library/base:1")
     write_layout(layout, [built])
     name = layers_of(built)[0]
-    registry.repositories[base] = Repository({name: built.blobs[name]})
+    registry.repositories["library/base"] = Repository({name: built.blobs[name]})
     blob_path(layout, name).unlink()
     return built
 

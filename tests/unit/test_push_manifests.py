@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
@@ -12,31 +10,12 @@ from demo.base import digest
 from demo.registry import Repository
 from hatch_oci.errors import RegistryError
 from hatch_oci.registry.push import Destination, MissingBlobsError
-from hatch_oci.registry.transport import Transport
-from hatch_oci.report import Reporter
 from tests.unit.bases import small_image
-from tests.unit.uploads import BRIEF, Uploads, refuse, serve_uploads
+from tests.unit.uploads import Uploads, refuse
 
 IMAGE = small_image()
 MANIFEST = "/v2/app/manifests/1"
 TYPE = "application/vnd.oci.image.manifest.v1+json"
-
-
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
-
-
-@pytest.fixture
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def destination(registry: Uploads, told: list[str]) -> Iterator[Destination]:
-    with closing(Transport(reporter=Reporter(told.append, told.append), patience=BRIEF)) as transport:
-        yield Destination(transport, registry.address, "app")
 
 
 def put_manifest(destination: Destination, reference: str = "1") -> None:

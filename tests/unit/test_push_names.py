@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,9 @@ from hatch_oci.errors import InvalidReference
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import small_image
 from tests.unit.layouts import push, write_layout
-from tests.unit.uploads import Uploads, serve_uploads
+from tests.unit.uploads import Uploads
 
 IMAGE = small_image()
-
-
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
-
-
-@pytest.fixture
-def to(registry: Uploads) -> str:
-    """Return the repository to push to."""
-    return f"{registry.address}/acme/app"
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,7 @@ from demo.registry import serve
 from hatch_oci.errors import RegistryError
 from hatch_oci.image.digest import Digest
 from hatch_oci.registry.push import Blob, Destination
-from hatch_oci.registry.transport import Transport
-from tests.unit.uploads import BRIEF, Uploads, serve_uploads
+from tests.unit.uploads import Uploads, serve_uploads
 
 DATA = b"data" * 1000
 BLOB = Blob(Digest.of(DATA), len(DATA), lambda: iter([DATA]))
@@ -31,12 +29,6 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Upload
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with serve_uploads(context) as uploads:
         yield uploads
-
-
-@pytest.fixture
-def destination(registry: Uploads) -> Iterator[Destination]:
-    with closing(Transport(patience=BRIEF)) as transport:
-        yield Destination(transport, registry.address, "app")
 
 
 def test_a_blob_is_pushed_by_https(registry: Uploads, destination: Destination) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,18 +20,6 @@ from tests.unit.uploads import Uploads, read_body, refuse, serve_uploads
 IMAGE = small_image()
 OTHER = small_image("arm", ARM64)
 MANIFESTS = "/v2/acme/app/manifests"
-
-
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
-
-
-@pytest.fixture
-def to(registry: Uploads) -> str:
-    """Return the repository to push to."""
-    return f"{registry.address}/acme/app"
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 from demo.base import digest
 from hatch_oci.trust import cyclonedx, spdx
 from hatch_oci.trust.part import Inventory, Part
+from tests.unit.attached import CYCLONEDX, SPDX, documents
 from tests.unit.bases import AMD64, served
 from tests.unit.building import build
 from tests.unit.dependencies import package_wheel
@@ -31,22 +32,9 @@ from tests.unit.projects import builder_of
 from tests.unit.test_declared import RUST
 from tests.unit.test_system import APK, RELEASE, STATUS
 
-CYCLONEDX, SPDX = "application/vnd.cyclonedx+json", "application/spdx+json"
 BOTH_FORMATS = 'sbom = ["cyclonedx", "spdx"]'
 LICENCE = 'license = "MIT"\n'
 DEBIAN = [file("etc/os-release", RELEASE), file("var/lib/dpkg/status", STATUS)]
-
-
-def documents(result: Path, platform: str = "linux/amd64") -> dict[str, Any]:
-    """Return the documents that go with an image, by their types, as they lie in its layout."""
-    listed = record(result)["platforms"][platform]["referrers"]
-    return {one["type"]: json.loads(raw(result, one["document-digest"])) for one in listed}
-
-
-def raw(result: Path, name: str) -> bytes:
-    data = (result / "blobs" / name.replace(":", "/")).read_bytes()
-    assert digest(data) == name
-    return data
 
 
 def components(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

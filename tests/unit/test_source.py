@@ -9,39 +9,15 @@ import pytest
 from demo.base import Image, digest
 from hatch_oci.base.resolve import Base, fetch_layers
 from hatch_oci.errors import BaseError, ContentError, InvalidReference
-from hatch_oci.image.media_types import OCI_INDEX, OCI_MANIFEST
 from hatch_oci.report import Reporter
 from hatch_oci.store.blobs import BlobStore
 from tests.unit.bases import ARM64, index_of, resolve_with, small_image
-
-REF_NAME = "org.opencontainers.image.ref.name"
-
-
-def layout(folder: Path, *entries: tuple[bytes, str | None], images: tuple[Image, ...]) -> Path:
-    """Write an image layout with these manifests and tags."""
-    blobs = folder / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-    for content in [raw for raw, _ in entries] + [blob for one in images for blob in one.blobs.values()]:
-        (blobs / digest(content).removeprefix("sha256:")).write_bytes(content)
-    for one in images:
-        (blobs / digest(one.manifest).removeprefix("sha256:")).write_bytes(one.manifest)
-    manifests = [
-        {
-            "mediaType": OCI_INDEX if b'"manifests"' in raw else OCI_MANIFEST,
-            "digest": digest(raw),
-            "size": len(raw),
-            "annotations": {REF_NAME: tag} if tag else {},
-        }
-        for raw, tag in entries
-    ]
-    (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": manifests}))
-    return folder
+from tests.unit.layouts import blob_path, write_tagged
 
 
 def test_the_only_image_of_a_layout_needs_no_tag(tmp_path: Path, store: BlobStore) -> None:
     small = small_image()
-    layout(tmp_path / "base", (small.manifest, None), images=(small,))
+    write_tagged(tmp_path / "base", (small.manifest, None), images=(small,))
     base = resolve_with("oci:base", store, tmp_path)
     blobs = fetch_layers(base, store, Reporter(info=lambda _line: None, warn=lambda _line: None))
     assert [str(blob.digest) for blob in blobs] == [layer["digest"] for layer in json.loads(small.manifest)["layers"]]
@@ -49,7 +25,7 @@ def test_the_only_image_of_a_layout_needs_no_tag(tmp_path: Path, store: BlobStor
 
 def test_the_place_of_a_layout_stays_out_of_the_image(tmp_path: Path, store: BlobStore) -> None:
     small = small_image()
-    layout(tmp_path / "base", (small.manifest, "a"), images=(small,))
+    write_tagged(tmp_path / "base", (small.manifest, "a"), images=(small,))
     base = resolve_with(f"oci:{tmp_path / 'base'}:a", store, tmp_path)
     assert base.image_name is None
     assert str(base.digest) == digest(small.manifest)
@@ -57,20 +33,20 @@ def test_the_place_of_a_layout_stays_out_of_the_image(tmp_path: Path, store: Blo
 
 def test_a_tag_chooses_among_images(tmp_path: Path, store: BlobStore) -> None:
     one, two = small_image("one"), small_image("two")
-    layout(tmp_path / "base", (one.manifest, "one"), (two.manifest, "two"), images=(one, two))
+    write_tagged(tmp_path / "base", (one.manifest, "one"), (two.manifest, "two"), images=(one, two))
     assert str(resolve_with("oci:base:two", store, tmp_path).digest) == digest(two.manifest)
 
 
 def test_one_image_under_several_tags_is_one_image(tmp_path: Path, store: BlobStore) -> None:
     one = small_image()
-    layout(tmp_path / "base", (one.manifest, "1"), (one.manifest, "latest"), images=(one,))
+    write_tagged(tmp_path / "base", (one.manifest, "1"), (one.manifest, "latest"), images=(one,))
     assert str(resolve_with("oci:base", store, tmp_path).digest) == digest(one.manifest)
 
 
 def test_an_index_in_a_layout_gives_the_platforms_image(tmp_path: Path, store: BlobStore) -> None:
     amd, arm = small_image("amd"), small_image("arm", ARM64)
     both = index_of([(amd.manifest, {}), (arm.manifest, {})])
-    layout(tmp_path / "base", (both, "both"), images=(amd, arm))
+    write_tagged(tmp_path / "base", (both, "both"), images=(amd, arm))
     base = resolve_with("oci:base:both", store, tmp_path, "linux/arm64")
     assert str(base.digest) == digest(arm.manifest)
 
@@ -85,7 +61,7 @@ def test_an_index_in_a_layout_gives_the_platforms_image(tmp_path: Path, store: B
 )
 def test_what_a_layout_lacks_is_said(text: str, message: str, tmp_path: Path, store: BlobStore) -> None:
     one, two = small_image("one"), small_image("two")
-    layout(tmp_path / "base", (one.manifest, "one"), (two.manifest, "two"), images=(one, two))
+    write_tagged(tmp_path / "base", (one.manifest, "one"), (two.manifest, "two"), images=(one, two))
     with pytest.raises(BaseError) as caught:
         resolve_with(text, store, tmp_path)
     assert str(caught.value).startswith(message)
@@ -98,18 +74,14 @@ def test_oci_without_a_path_is_refused(tmp_path: Path, store: BlobStore) -> None
 
 def test_a_folder_whose_name_looks_like_a_tag_wins(tmp_path: Path, store: BlobStore) -> None:
     one = small_image()
-    layout(tmp_path / "base:one", (one.manifest, "x"), images=(one,))
+    write_tagged(tmp_path / "base:one", (one.manifest, "x"), images=(one,))
     assert str(resolve_with("oci:base:one", store, tmp_path).digest) == digest(one.manifest)
 
 
 @pytest.fixture
 def damaged(tmp_path: Path) -> tuple[Path, Image]:
     small = small_image()
-    return layout(tmp_path / "base", (small.manifest, None), images=(small,)), small
-
-
-def blob_path(folder: Path, content_digest: str) -> Path:
-    return folder / "blobs" / "sha256" / content_digest.removeprefix("sha256:")
+    return write_tagged(tmp_path / "base", (small.manifest, None), images=(small,)), small
 
 
 def test_a_manifest_with_other_bytes_is_refused(damaged: tuple[Path, Image], tmp_path: Path, store: BlobStore) -> None:

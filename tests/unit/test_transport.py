@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -13,12 +12,6 @@ from hatch_oci.registry.urls import safe_url
 from tests.unit.bases import QUICK
 
 
-@pytest.fixture
-def server() -> Iterator[Registry]:
-    with serve({}) as registry:
-        yield registry
-
-
 def redirect(location: str, *seen: list[str]) -> object:
     def answer(request: Handler) -> None:
         for log in seen:
@@ -28,9 +21,9 @@ def redirect(location: str, *seen: list[str]) -> object:
     return answer
 
 
-def get(url: str, headers: dict[str, str] | None = None, most: int = 1000) -> tuple[int, bytes]:
+def get(url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
     with closing(Transport()) as transport, transport.open(Request("GET", url, headers or {})) as answer:
-        return answer.status, answer.read(most)
+        return answer.status, answer.read(1000)
 
 
 def test_a_redirect_is_followed_and_credentials_stay_with_their_origin(server: Registry) -> None:
