@@ -12,6 +12,7 @@ from sigstore.errors import VerificationError
 from sigstore.models import Bundle
 
 from demo.base import digest
+from tests.unit.attached import documents
 from tests.unit.bases import small_image
 from tests.unit.locked import BOTH, ONE, made, record
 from tests.unit.signed import (
@@ -28,7 +29,7 @@ from tests.unit.signed import (
     verified,
 )
 from tests.unit.sigstore_services import IDENTITY, Sigstore, serve_sigstore
-from tests.unit.test_sbom import BOTH_FORMATS, documents
+from tests.unit.test_sbom import BOTH_FORMATS
 from tests.unit.uploads import Uploads, serve_uploads
 
 
