@@ -59,6 +59,9 @@ class StoredBlob(NamedTuple):
 _LARGE = 1024 * 1024
 """Bytes."""
 
+_WINDOW = 16 * 1024 * 1024
+"""Bytes of a blob that go to the disk while more of it comes."""
+
 
 class BlobWriter:
     """Takes in a new blob whose digest is known only at its end."""
@@ -207,6 +210,7 @@ class BlobStore:
     def _write(self, file: BinaryIO, data: bytes | memoryview) -> None:
         with self._writing():
             file.write(data)
+            _write_behind(file, len(data))
 
     @contextmanager
     def _temporary(self) -> Iterator[BinaryIO]:
@@ -231,6 +235,20 @@ class BlobStore:
 def _seal(raw: bytes) -> bytes:
     """Return what tells these bytes from damaged ones, in which a name may be another and all else look right."""
     return hashlib.sha256(raw).hexdigest().encode("ascii")
+
+
+def _write_behind(file: BinaryIO, size: int) -> None:
+    """Let the disk begin with what was written, the last `size` bytes now, once it fills a further window.
+
+    The sync at the end, which the next blob and the output may wait for, is short then.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return
+    end = file.tell()
+    start = (end - size) // _WINDOW * _WINDOW
+    if end - start >= _WINDOW:
+        # What has to be written first is not forgotten by this, but written.
+        os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
 
 
 def checked(chunks: Iterable[bytes], digest: Digest, size: int | None) -> Iterator[bytes]:
