@@ -1,7 +1,7 @@
 """Measure builds against other tools; print a table in Markdown, and another of how time grows with what there is.
 
-By the plugin's own code, `python -m bench layers` tells what a change of one dependency costs, and `python -m bench parts`
-what the time of the cases goes into.
+By the plugin's own code, `python -m bench layers` tells what a change of one dependency costs, and
+`python -m bench parts` what the time of the cases goes into.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ _SLACK = 64
 def code(mean: int) -> Iterator[tuple[str, bytes]]:
     """Yield path and content of modules without end, of so many bytes in the mean.
 
-    They are taken out of this Python, its library and its packages; again when those are through, each time with another
-    first line.
+    They are taken out of this Python, its library and its packages; again when those are through, each time with
+    another first line.
     """
     sources = _sources()
     ahead = _SLACK * mean

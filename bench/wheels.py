@@ -34,7 +34,10 @@ def forget_layers(project: Project, base: Sequence[Layer]) -> None:
 
 
 def write_wheels(folder: Path, count: int) -> None:
-    """Write so many wheels, `made0` and so on, of the same modules but for their first lines; and a lock, pylock.toml."""
+    """Write so many wheels, `made0` and so on, and a lock, pylock.toml.
+
+    The wheels have the same modules but for their first lines.
+    """
     modules = list(itertools.islice(code(_MEAN), _MODULES))
     lock = ['lock-version = "1.0"', 'created-by = "bench"', "packages = []" if count == 0 else ""]
     for number in range(count):

@@ -22,8 +22,8 @@ LEFT_OUT = (
     *("__pycache__", "site-packages", "dist-packages", "config-*"),
 )
 
-# What every manylinux wheel may count on (the policies of auditwheel), whether Python itself needs it or not. libc loads
-# libgcc_s also when a thread is cancelled; without it the process dies there.
+# What every manylinux wheel may count on (the policies of auditwheel), whether Python itself needs it or not. libc
+# loads libgcc_s also when a thread is cancelled; without it the process dies there.
 COMPANIONS = (
     *("libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libm.so.6", "libresolv.so.2"),
     *("libgcc_s.so.1", "libstdc++.so.6"),

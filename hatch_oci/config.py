@@ -132,7 +132,7 @@ def chosen_base(root: Path) -> ChosenBase:
 
 
 def image_folder(root: Path) -> Path:
-    """Return where `hatch build -t oci` puts the images of the project at `root`: `dist`, unless its tables say more."""
+    """Return where `hatch build -t oci` puts images of the project at `root`: `dist`, or what its tables say."""
     build = _build_table(root)
     folder = build.table("targets").table("oci").text("directory") or build.text("directory", "dist")
     if build.mistakes:

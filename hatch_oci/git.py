@@ -17,8 +17,8 @@ _MOST = 16 * 1024 * 1024
 def git_status(folder: Path, *arguments: str) -> list[str] | None:
     """Return the entries of `git status -z` in `folder`, None without git, a repository, or an answer in time.
 
-    What is only asked neither starts the program that shall watch the files, nor writes the index anew, which would start
-    a hook. (A filter of the files' content is started: without it they would not be what was committed.)
+    What is only asked neither starts the program that shall watch the files, nor writes the index anew, which would
+    start a hook. (A filter of the files' content is started: without it they would not be what was committed.)
     """
     asking = ("git", "-C", str(folder), "--no-optional-locks", "-c", "core.fsmonitor=false")
     try:

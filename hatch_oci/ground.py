@@ -88,7 +88,7 @@ class Ground:
         return entry if path == entry.path else replace(entry, path=path)
 
     def _folder(self, path: str, folders: dict[str, str]) -> str:
-        """Return the real path of a folder, which is there or may be made; `folders` remembers those that were found."""
+        """Return the real path of a folder, which is there or may be made; `folders` remembers those found."""
         if path in folders:
             return folders[path]
         missing = [path]

@@ -78,8 +78,8 @@ def plan_layers(
 ) -> Plan:
     """Plan the venv, the dependencies, the workspace's members, the copied folders, and the app, which changes most.
 
-    `left_out` tells which files of the project are never copied; `warn` is told of what people rarely mean to ship. A `SourceError` where two layers put a file at one
-    path, or one would destroy what the base has there.
+    `left_out` tells which files of the project are never copied; `warn` is told of what people rarely mean to ship. A
+    `SourceError` where two layers put a file at one path, or one would destroy what the base has there.
     """
     ground = Ground(base)
     if installation:

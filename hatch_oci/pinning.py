@@ -110,8 +110,8 @@ def _write(chosen: ChosenBase, followed: Followed, root: Path) -> str:
     written = f"{before}{pinned}{after}"
     if not found or chosen.format(written) != pinned:
         message = (
-            f"Field `tool.hatch.build.targets.oci.{_KEY}` is {chosen.written!r}, whose value {chosen.name!r} comes from "
-            "a variable: write the digest there, or unset it to pin the default"
+            f"Field `tool.hatch.build.targets.oci.{_KEY}` is {chosen.written!r}, "
+            f"whose value {chosen.name!r} comes from a variable: write the digest there, or unset it to pin the default"
         )
         raise ConfigError([message])
     path = set_key(root, _KEY, written)

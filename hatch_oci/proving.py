@@ -36,8 +36,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     diff_parser = commands.add_parser(
         "diff",
         help="tell what differs between two images",
-        description="Tell what differs between two images: configuration, layers, packages and files, for each platform "
-        "that both are for.",
+        description="Tell what differs between two images: configuration, layers, packages and files, "
+        "for each platform that both are for.",
     )
     for name in ("old", "new"):
         diff_parser.add_argument(name, help=_IMAGE)

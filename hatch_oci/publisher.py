@@ -30,7 +30,10 @@ class OCIPublisher(PublisherInterface):
     PLUGIN_NAME = "oci"
 
     def publish(self, artifacts: list[str], options: dict[str, Any]) -> None:
-        """Push the layout among `artifacts`, or the one where the target writes; `-o repository=… -o tag=… -o digest-file=…`."""
+        """Push the layout among `artifacts`, or the one where the target writes.
+
+        What `options` has comes from `-o repository=… -o tag=… -o digest-file=…`.
+        """
         try:
             self._publish(artifacts, options)
         except OCIError as error:

@@ -1,4 +1,4 @@
-"""An image of a layout into a registry: blobs, then manifests, then the index, then tags, and what goes with it last."""
+"""An image of a layout into a registry: blobs, then manifests, then the index, then tags; what goes with it last."""
 
 from __future__ import annotations
 

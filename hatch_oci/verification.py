@@ -26,7 +26,7 @@ _CHANGED_LATER = "the image was changed after it was built"
 
 
 def verify(text: str, root: Path, store: BlobStore, remote: Remote) -> tuple[bool, str]:
-    """Build the project at `root` beside; tell whether that gives the image `text`, and else what differs first, and why."""
+    """Build the project at `root` beside; tell whether that gives the image `text`, else what differs first and why."""
     image = open_subject(text, root, store, remote)
     with tempfile.TemporaryDirectory() as folder:
         built = open_subject(str(_build(root, folder)), root, store, remote)

@@ -25,7 +25,8 @@ def lay_down(
 ) -> None:
     """Install a wheel into the venv at `prefix`, whose Python is called e.g. `python3.13`.
 
-    `name` is the project's, `additional` are files of its `.dist-info`. All lies below `destdir`, and says nothing of it.
+    `name` is the project's, `additional` are files of its `.dist-info`. All lies below `destdir`, and says nothing
+    of it.
     """
     site = f"{prefix}/lib/{python}/site-packages"
     schemes = {

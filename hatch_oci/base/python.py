@@ -121,7 +121,10 @@ def find_python(tree: Tree, env: Mapping[str, str], chosen: str | None, libc: Li
     executable = files[0]
     match = _BINARY.fullmatch(posixpath.basename(executable))
     if match is None:
-        message = f'{printable(executable, 200)} does not tell by its name which CPython it is: set python = "/path/to/python3.X"'
+        message = (
+            f"{printable(executable, 200)} does not tell by its name which CPython it is: "
+            'set python = "/path/to/python3.X"'
+        )
         raise BaseError(message)
     release = f"{match[1]}.{match[2]}"
     version = _patch_version(tree, env, executable, release, match[3]) or release
@@ -199,7 +202,10 @@ def _own_version(data: bytes, release: str) -> str | None:
 def _find_libc(tree: Tree, executable: str) -> Libc:
     loader = _interpreter(tree.read([executable], _HEAD).get(executable, b""))
     if loader is None:
-        message = f'{printable(executable, 200)} names no loader that would tell its C library: set libc = "glibc 2.X" or "musl 1.X"'
+        message = (
+            f"{printable(executable, 200)} names no loader that would tell its C library: "
+            'set libc = "glibc 2.X" or "musl 1.X"'
+        )
         raise BaseError(message)
     is_musl = "ld-musl" in loader
     real = tree.find(loader)

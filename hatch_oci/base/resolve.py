@@ -151,7 +151,7 @@ def _small(
     most: int,
     read: Callable[[bytes], T],
 ) -> T:
-    """Return a document as `read` has it, from the store or else from the base's source; what it refuses is not kept."""
+    """Return a document as `read` has it, from the store, else from the base's source; what it refuses is not kept."""
     if descriptor.size > most:
         message = f"{where} has {descriptor.size} bytes; {most} are read at most"
         raise BaseError(message)

@@ -14,7 +14,7 @@ _NOT_ITS_OWN = ("site-packages", "dist-packages")
 
 
 def read_stdlib(base: Base, blobs: Sequence[StoredBlob], python: Python) -> Iterator[tuple[str, bytes]]:
-    """Yield path (relative to the root) and content of each module that has no bytecode yet, in the order of the paths."""
+    """Yield path (relative to the root) and content of each module that has no bytecode yet, in the paths' order."""
     # Not above: see `look`.
     from hatch_oci.base.tree import read_tree
 

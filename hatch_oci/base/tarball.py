@@ -130,7 +130,7 @@ def _read_members(file: BinaryIO) -> dict[str, _File | _Link]:
 
 
 def _headers(file: BinaryIO) -> Iterator[tuple[bytes, int, dict[str, str]]]:
-    """Yield the headers of members, each with where its content begins and with what the headers before it say of it."""
+    """Yield the headers of members, each with where its content begins and what the headers before it say of it."""
     extended: dict[str, str] = {}
     end = file.seek(0, 2)
     position = count = 0

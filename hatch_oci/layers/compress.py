@@ -73,7 +73,7 @@ class Compression(NamedTuple):
     """Whose bytes these are."""
 
     jobs: Callable[[Iterable[Block | Deflated]], Iterator[Job]]
-    """Yields what makes the layer, part by part, out of blocks, among which are deflated ones only if it reuses them."""
+    """Yields what makes the layer, part by part, out of blocks; deflated ones are among them only if it reuses them."""
 
     missing: Callable[[], str | None] = lambda: None
     """Returns which library is missing for it, if one is."""

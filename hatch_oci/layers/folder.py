@@ -44,7 +44,7 @@ def copy_entries(copy: Copy, root: Path, left_out: Callable[[str], bool] = lambd
     """List what `copy` takes from the project at `root`, without what `left_out` tells of real paths.
 
     Symlinks stay symlinks. A `SourceError` for one that leads out of the copied folder, for a `from` that a symlink
-    leads out of the project, for anything that is not a file, a folder or a symlink, and where there is nothing to copy.
+    leads out of the project, for anything but a file, a folder or a symlink, and where there is nothing to copy.
     """
     source = root / _to_system(copy.source)
     target = copy.target.strip("/")

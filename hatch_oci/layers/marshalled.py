@@ -36,7 +36,7 @@ _LIKE_A_NAME = re.compile(rb"\w*", re.ASCII).fullmatch
 
 
 def canonical(marshalled: bytes) -> bytes:
-    """Return another form of marshalled code, which is the same for equal code; a `RecursionError` if it is too deep."""
+    """Return another form of marshalled code, the same for equal code; a `RecursionError` if it is too deep."""
     reader = _Reader(marshalled)
     code = reader.read()
     return _Writer(reader).write(code)

@@ -24,7 +24,8 @@ def check_closure(
     """Follow requirements from `needed` on, each with who needs it, and compare them with what goes in.
 
     `there` are versions, by normalised name, of what the base itself is to have, None for what it lacks; `ignored` are
-    packages that the user left out on purpose. A `LockError` with a line for each that is missing or of a wrong version.
+    packages that the user left out on purpose. A `LockError` with a line for each that is missing or of a wrong
+    version.
     """
     known = {facts.key: facts for facts in wheels}
     pending = list(needed)

@@ -40,7 +40,7 @@ def provide(
     """Return the wheels that the lock of the project at `root` gives for `target`.
 
     `base_packages` are the packages that the base has, for a venv that sees them, else None; `build_member` makes the
-    wheel of another package of the workspace. A `LockError` where there is no lock, or where what it has does not suffice.
+    wheel of another package of the workspace. A `LockError` where there is no lock, or what it has does not suffice.
     """
     path = find_lock(root, choices.lock)
     if path is None:

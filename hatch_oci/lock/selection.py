@@ -175,7 +175,8 @@ def _no_wheel(package: Package, source: PackageSdist, target: Target) -> str:
         return f"{name} has no wheel in the lock, only a source distribution: choose another version{allow}"
     offered = {tag for wheel in wheels for tag in parse_wheel_filename(wheel.filename)[-1]}
     if needed := _oldest_glibc(offered, target):
-        return f"{name} needs glibc ≥ {needed[0]}.{needed[1]}, the base has {target.python.libc.major}.{target.python.libc.minor}"
+        there = target.python.libc
+        return f"{name} needs glibc ≥ {needed[0]}.{needed[1]}, the base has {there.major}.{there.minor}"
     near = _nearest(offered, target)
     listed = ", ".join(near[:_SHOWN]) + (", …" if len(near) > _SHOWN else "")
     return (
@@ -215,7 +216,10 @@ def _nearest(offered: Iterable[Tag], target: Target) -> list[str]:
 def _explain(lock: Lock, target: Target, error: PylockSelectError) -> str:
     if lock.content.environments and "environments" in str(error):
         made_for = " or ".join(map(str, lock.content.environments))
-        return f"{lock.name} was made for {made_for}, and cannot serve {target}: make one for all platforms, e.g. with `uv lock`"
+        return (
+            f"{lock.name} was made for {made_for}, and cannot serve {target}: "
+            "make one for all platforms, e.g. with `uv lock`"
+        )
     requires = lock.content.requires_python
     if requires and not allows(requires, target.python.version):
         return f"{lock.name} is for Python {requires}, the base has {target.python.full_version}"

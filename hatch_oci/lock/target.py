@@ -30,7 +30,7 @@ class Target:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """All eleven variables of markers: one that is missing would be taken from this machine (dependency specifiers)."""
+        """All eleven variables of markers: a missing one would be taken from this machine (dependency specifiers)."""
         major, minor = self.python.minor
         return {
             "implementation_name": "cpython",

@@ -15,9 +15,9 @@ _CHUNK = 1024 * 1024
 
 
 def write_archive(target: Path, files: Files) -> int:
-    """Write a tar of `files`, in their order, to the file `target`, which is replaced at once; 0 bytes of it are linked.
+    """Write a tar of `files`, in their order, to the file `target`, which is replaced at once.
 
-    An `OutputError` where it cannot be written.
+    None of its bytes are linked, so 0 is returned. An `OutputError` where it cannot be written.
     """
     replace_file(target, archive_pieces(files))
     return 0

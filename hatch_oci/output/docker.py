@@ -20,7 +20,8 @@ def docker_files(image: Image) -> Files:
         if layer.media_type.endswith("zstd"):
             message = (
                 f"the layer {layer.digest} is compressed with zstd, which a Docker archive cannot hold: "
-                'set compression = "gzip"; if it is the base\'s layer, choose another base-image, or recompress that one'
+                'set compression = "gzip"; '
+                "if it is the base's layer, choose another base-image, or recompress that one"
             )
             raise OutputError(message)
     entry = {

@@ -28,7 +28,8 @@ def blob_path(digest: Digest) -> str:
 def layout_files(image: Image) -> Files:
     """Return the files of a layout of `image`, whose index has one entry a tag.
 
-    The documents that go with it are listed beside that index, not in it: where it has a single entry, tools need no tag.
+    The documents that go with it are listed beside that index, not in it: where it has a single entry, tools need
+    no tag.
     """
     entries = [
         replace(image.top.descriptor, annotations={REF_NAME: tag, CONTAINERD_NAME: f"{image.repository}:{tag}"})

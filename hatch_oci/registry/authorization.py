@@ -1,4 +1,4 @@
-"""How a repository is asked so that its registry answers: learned from its challenges, one at a time for all threads."""
+"""How to ask a repository so that its registry answers: learned from its challenges, one at a time for all threads."""
 
 from __future__ import annotations
 
@@ -178,7 +178,8 @@ class Authorization:
         tried += lookup.problems
         return RegistryError(
             f"{self._host} refuses {self._repository}: tried {'; '.join(tried)}. "
-            f"Check its name, log in with `docker login {self._host}`, or set HATCH_OCI_REGISTRY, HATCH_OCI_USER and HATCH_OCI_AUTH"
+            f"Check its name, log in with `docker login {self._host}`, "
+            "or set HATCH_OCI_REGISTRY, HATCH_OCI_USER and HATCH_OCI_AUTH"
         )
 
 

@@ -20,8 +20,8 @@ _RECORD = 16 * 1024
 def blob_of(response: httpcore.Response, stall: float) -> Iterator[bytes]:
     """Yield a body as it arrives; no read may take more than `stall` seconds.
 
-    The HTTP library copies each byte three times. So a long body whose length is told is read past it, straight from the
-    connection; the library, which does not see the end, closes that afterwards.
+    The HTTP library copies each byte three times. So a long body whose length is told is read past it, straight from
+    the connection; the library, which does not see the end, closes that afterwards.
     """
     # Held until the end: the connection closes with it.
     pieces = response.iter_stream()

@@ -1,7 +1,8 @@
 """Where credentials for a registry come from: this plugin's variables, and the files and helpers of Docker and Podman.
 
-The first place that has some wins: `HATCH_OCI_REGISTRY`, `HATCH_OCI_USER` and `HATCH_OCI_AUTH`; `REGISTRY_AUTH_FILE`;
-`DOCKER_AUTH_CONFIG`; Docker's `config.json`; Podman's `auth.json` (docker-login documentation, containers-auth.json(5)).
+The first place that has some wins: `HATCH_OCI_REGISTRY`, `HATCH_OCI_USER` and `HATCH_OCI_AUTH`;
+`REGISTRY_AUTH_FILE`; `DOCKER_AUTH_CONFIG`; Docker's `config.json`; Podman's `auth.json` (docker-login documentation,
+containers-auth.json(5)).
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def _is_excepted(host: str, port: int, exceptions: str) -> bool:
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
-    """Tell whether an entry of `NO_PROXY` means a host: `*`, a domain, an address or a network, each maybe with a port."""
+    """Tell whether an entry of `NO_PROXY` means a host: `*`, a domain, address or network, each maybe with a port."""
     if entry == "*":
         return True
     name, bracket, rest = entry.removeprefix("[").partition("]")

@@ -1,4 +1,4 @@
-"""Bearer tokens: which service they come from, and how they are asked for (distribution-spec's token authentication)."""
+"""Bearer tokens: which service they come from, and how to ask for them (distribution-spec's token authentication)."""
 
 from __future__ import annotations
 

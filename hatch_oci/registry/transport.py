@@ -102,7 +102,7 @@ class Answer:
         return self.headers.get(name)
 
     def read(self, most: int) -> bytes:
-        """Return the body; a `RegistryError` when it is longer than `most` bytes, but of an error just its beginning."""
+        """Return the body; a `RegistryError` if it is longer than `most` bytes, but of an error just its beginning."""
         data = bytearray()
         for chunk in self.body:
             data += chunk

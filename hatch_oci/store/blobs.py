@@ -252,7 +252,7 @@ def _write_behind(file: BinaryIO, size: int) -> None:
 
 
 def checked(chunks: Iterable[bytes], digest: Digest, size: int | None) -> Iterator[bytes]:
-    """Pass a blob on; a `ContentError`, at its end at the latest, unless it has this digest and, if it is known, this size."""
+    """Pass a blob on; a `ContentError`, at the latest at its end, unless it has this digest and this size, if known."""
     hasher = digest.hasher()
     found, most = 0, _MAX_UNKNOWN if size is None else size
     for chunk in chunks:

@@ -24,8 +24,8 @@ _MAX_SIGNATURE = 4 * 1024 * 1024
 def program_signer(command: str) -> Signer:
     """Return a signer that hands a descriptor, as JSON, to a program, and takes what it prints for a signature.
 
-    A signature is JSON that says what it is as its `mediaType`, as Sigstore's bundles do. It refers to the very manifest
-    that was handed over, the image's or a document's. A `ProgramError` where there is no such answer.
+    A signature is JSON that says what it is as its `mediaType`, as Sigstore's bundles do. It refers to the very
+    manifest that was handed over, the image's or a document's. A `ProgramError` where there is no such answer.
     """
     try:
         words = shlex.split(command)

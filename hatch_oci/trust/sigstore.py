@@ -33,7 +33,7 @@ _TOKEN = re.compile(r"(?i:\bbearer\s+\S+)|\beyJ[\w.-]+")
 
 
 def sigstore_signer(trust_config: Path | None = None) -> Signer:
-    """Return a signer for the identity that this pipeline has, at Sigstore's public instance, or one that a file tells of.
+    """Return a signer for this pipeline's identity, at Sigstore's public instance, or one that a file tells of.
 
     An `OCIError` where sigstore is not installed, where there is no such identity, or no such instance. What it makes
     are the bundles that cosign 3 finds (cosign's specs/BUNDLE_SPEC.md): each refers to the image.
@@ -85,7 +85,7 @@ def _instance(trust_config: Path | None) -> tuple[SigningContext, Verifier]:
 def _bundles(
     claims: Sequence[Claim], identity: IdentityToken, context: SigningContext, verifier: Verifier
 ) -> list[Bundle]:
-    """Return a signature of each claim, which others will take for one: not all that services answer is checked before."""
+    """Return each claim's signature, which others will take for one: not all that services answer is checked before."""
     from sigstore.dsse import Statement
     from sigstore.verify.policy import OIDCIssuer
 

@@ -1,4 +1,4 @@
-"""Users: an htpasswd file that knows them, `skopeo login` that writes their auth files, and a search for their secrets."""
+"""Users: an htpasswd file that knows them, `skopeo login` that writes auth files, and a search for their secrets."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

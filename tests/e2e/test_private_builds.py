@@ -1,4 +1,4 @@
-"""The whole of it: `hatch build -t oci` on a base that takes a password, a token, an own authority and a plain store."""
+"""All of it: `hatch build -t oci` on a base that takes a password, a token, an own authority and a plain store."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -37,7 +37,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def test_another_clone_says_same(layout: Path, clone: Path, registry: Registry, tmp_path: Path) -> None:
-    """With a home, a cache, a time zone and a locale of its own, also of what was pushed; nothing is left in the clone."""
+    """With its own home, cache, time zone and locale, also of what was pushed; nothing is left in the clone."""
     env = environment(tmp_path / "another-home", BASE_IMAGE=registry.base("oci"), TZ="Pacific/Auckland", LC_ALL="C")
     assert _verify(clone, env, layout).stdout == f"same {_digest(layout)}\n"
     repository = f"{registry.address}/verified-{uuid.uuid4()}"

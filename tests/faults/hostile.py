@@ -167,7 +167,7 @@ def manifest_with(change: Callable[[Document], object]) -> bytes:
 
 
 def image_with(change: Callable[[Document], object] = lambda _: None, config: bytes | None = None) -> Image:
-    """Return the image with another config, be it no JSON, or with a change to its own; the manifest names it rightly."""
+    """Return the image with another config, maybe no JSON, or a change to its own; the manifest names it rightly."""
     if config is None:
         document = json.loads(IMAGE.blobs[json.loads(IMAGE.manifest)["config"]["digest"]])
         change(document)

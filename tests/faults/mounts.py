@@ -39,7 +39,7 @@ def read_only(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def journalled(folder: Path, store: Path) -> Iterator[None]:
-    """Mount the file system that a file holds, of which the disk knows nothing but what was synced, or written by chance.
+    """Mount the file system in a file, of which the disk knows nothing but what was synced, or written by chance.
 
     It is an ext4 without what it does for those who do not sync what they rename.
     """

@@ -68,7 +68,8 @@ def wheels(entry: str) -> str:
             id="a secret out of the project",
         ),
         pytest.param(
-            f'{HEAD}[[packages]]\nname = "demo"\n[packages.vcs]\ntype = "git"\nurl = "file:///etc"\ncommit-id = "{"0" * 40}"',
+            f'{HEAD}[[packages]]\nname = "demo"\n'
+            f'[packages.vcs]\ntype = "git"\nurl = "file:///etc"\ncommit-id = "{"0" * 40}"',
             "only wheels with a hash",
             id="a repository",
         ),
@@ -94,7 +95,8 @@ def test_secret_of_this_machine_gets_in_by_its_hash_alone(workshop: Workshop) ->
     """And if its hash is known, it is still no wheel."""
     secret = b"hunter2 of the user"
     (workshop.home / "secret").write_bytes(secret)
-    entry = f'name = "demo-1.0-py3-none-any.whl", path = "{workshop.home}/secret", hashes = {{sha256 = "{sha256(secret).hexdigest()}"}}'
+    hashes = f'hashes = {{sha256 = "{sha256(secret).hexdigest()}"}}'
+    entry = f'name = "demo-1.0-py3-none-any.whl", path = "{workshop.home}/secret", {hashes}'
     refuse(workshop, f"{PACKAGE}wheels = [{{{entry}}}]\n", "is not a wheel")
 
 

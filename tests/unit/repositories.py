@@ -22,7 +22,7 @@ def committed(folder: Path) -> str:
 
 
 def name_programs(folder: Path, trace: Path) -> None:
-    """Have the repository at `folder` name a monitor and a hook, which leave a line in `trace` when they are started."""
+    """Have the repository at `folder` name a monitor and a hook, which leave a line in `trace` when they start."""
     hooks = Path(git(folder, "rev-parse", "--absolute-git-dir")) / "hooks"
     hook = hooks / "post-index-change"
     hook.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Small images with documents, pushed and signed by a Sigstore of the test's own, and what its verifier says of them."""
+"""Small images with documents, pushed and signed by the test's own Sigstore, and what its verifier says of them."""
 
 from __future__ import annotations
 

@@ -76,7 +76,8 @@ def test_an_archive_can_be_inspected(
     (tmp_path / "base.tar").write_bytes(b"\x1f\x8b rest")
     assert main(["inspect", f"{scheme}:base.tar"]) == 1
     assert capsys.readouterr().err == (
-        f"Error: {scheme}:base.tar: compressed with gzip, which cannot be read in place: unpack it to a plain tar first\n"
+        f"Error: {scheme}:base.tar: compressed with gzip, which cannot be read in place: "
+        "unpack it to a plain tar first\n"
     )
 
 

@@ -88,7 +88,10 @@ def test_metadata_becomes_labels_and_annotations(project: Path) -> None:
 
 def test_no_entry_is_written_for_a_folder_of_the_base(project: Path) -> None:
     write_base(project)
-    table = 'base-image = "oci:base"\nwheel = false\ncopy = [{from = "static", to = "/lib/app"}, {from = "static", to = "/tmp"}]'
+    table = (
+        'base-image = "oci:base"\nwheel = false\n'
+        'copy = [{from = "static", to = "/lib/app"}, {from = "static", to = "/tmp"}]'
+    )
     made = build(builder_of(project, table))
     manifest, config = read(made)
     assert [names(made, layer) for layer in manifest["layers"][1:]] == [
@@ -246,7 +249,10 @@ def test_a_traceback_comes_with_v_only(
 
 
 def test_two_copies_of_one_path_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = 'base-image = "scratch"\nwheel = false\ncopy = [{from = "static", to = "/srv"}, {from = "static", to = "/srv/"}]'
+    table = (
+        'base-image = "scratch"\nwheel = false\n'
+        'copy = [{from = "static", to = "/srv"}, {from = "static", to = "/srv/"}]'
+    )
     assert fails(builder_of(project, table), capsys)[-1] == (
         "files /srv and files /srv both want the path /srv/page.html"
     )

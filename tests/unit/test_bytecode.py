@@ -198,7 +198,8 @@ def test_docstrings_and_assertions_are_kept() -> None:
     program = """
 import sys
 from hatch_oci.layers.bytecode import compile_bytecode
-sys.stdout.write(compile_bytecode(b"'''Module.'''\\ndef f():\\n    '''Function.'''\\n    assert False\\n", "a.py").hex())
+source = b"'''Module.'''\\ndef f():\\n    '''Function.'''\\n    assert False\\n"
+sys.stdout.write(compile_bytecode(source, "a.py").hex())
 """
     found: dict[str, Any] = {}
     exec(load(bytes.fromhex(run_python("-OO", "-c", program))), found)

@@ -144,7 +144,10 @@ def test_a_wheel_has_what_all_its_lists_name_but_itself(tmp_path: Path) -> None:
         ("License: BSD\nClassifier: License :: OSI Approved :: BSD License\n", "BSD"),
         (f"License: {'long ' * 40}\nClassifier: License :: OSI Approved :: BSD License\n", "BSD License"),
         (
-            "License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License\nClassifier: License :: Public Domain\n",
+            (
+                "License: UNKNOWN\n"
+                "Classifier: License :: OSI Approved :: MIT License\nClassifier: License :: Public Domain\n"
+            ),
             "MIT License, Public Domain",
         ),
         ("", ""),

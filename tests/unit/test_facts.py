@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -81,16 +82,22 @@ def test_facts_are_read_once_and_remembered(tmp_path: Path, store: BlobStore) ->
     assert first.requires_dist == ("h11", "a[b]>=1")
 
 
+GOOD = {"name": "x", "version": "1", "requires_dist": [], "pure": True, "modules": [], "scripts": [], "data": []}
+DAMAGES: list[dict[str, object]] = [
+    {"name": 5},
+    {"version": 1},
+    {"requires_dist": 5},
+    {"requires_dist": [5]},
+    {"requires_dist": ["!"]},
+    {"modules": None},
+]
+
+
 @pytest.mark.parametrize(
     "memory",
     [
         *(b"", b"null", b"[]", b"{}", b'"x"', b"\xff", b'{"name": "x"}', b'{"nobody": "knows"}'),
-        b'{"name": 5, "version": "1.0", "requires_dist": [], "pure": true, "modules": [], "scripts": [], "data": []}',
-        b'{"name": "x", "version": 1, "requires_dist": [], "pure": true, "modules": [], "scripts": [], "data": []}',
-        b'{"name": "x", "version": "1", "requires_dist": 5, "pure": true, "modules": [], "scripts": [], "data": []}',
-        b'{"name": "x", "version": "1", "requires_dist": [5], "pure": true, "modules": [], "scripts": [], "data": []}',
-        b'{"name": "x", "version": "1", "requires_dist": ["!"], "pure": true, "modules": [], "scripts": [], "data": []}',
-        b'{"name": "x", "version": "1", "requires_dist": [], "pure": true, "modules": null, "scripts": [], "data": []}',
+        *(json.dumps(GOOD | damage).encode() for damage in DAMAGES),
     ],
 )
 def test_facts_that_are_damaged_are_read_anew(memory: bytes, tmp_path: Path, store: BlobStore) -> None:

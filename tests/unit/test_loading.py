@@ -1,4 +1,4 @@
-"""`python -m hatch_oci load`: what goes into an engine, here a script that keeps it, and how an engine's failure reads."""
+"""`python -m hatch_oci load`: what goes into an engine, here a script that keeps it, and how its failure reads."""
 
 from __future__ import annotations
 

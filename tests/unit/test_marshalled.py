@@ -27,8 +27,8 @@ SOURCES = sorted(
     )
     for path in folder.glob("*.py")
 )
-# What a process may have done before: imported much or nothing, interned what the compiler does not, compiled in another
-# order, kept what it compiled, run with other options, another locale, another stack.
+# What a process may have done before: imported much or nothing, interned what the compiler does not, compiled in
+# another order, kept what it compiled, run with other options, another locale, another stack.
 COMPILE = """
 import hashlib, json, random, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Hatch imports the plugin in each of its builds, also in those of other targets: that must be cheap, and touch little."""
+"""Hatch imports the plugin in each build, also in those of other targets: that must be cheap, and touch little."""
 
 from __future__ import annotations
 

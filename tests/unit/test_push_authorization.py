@@ -1,4 +1,4 @@
-"""Pushes to registries that ask who pushes, with tokens that are too narrow, that end, and that are for other things."""
+"""Pushes to registries that ask who pushes, with tokens that are too narrow, that end, or are for other things."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layouts that lack something, or whose files are not what they are called, and sparse ones, on their way to a registry."""
+"""Pushes of layouts that lack something, or whose files are not what they are called, and of sparse ones."""
 
 from __future__ import annotations
 

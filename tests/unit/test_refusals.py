@@ -33,7 +33,8 @@ def test_an_error_tells_all_that_was_tried_and_no_secret(guard: Guard, pull: Cal
     assert str(caught.value) == (
         f"{address} refuses app: tried with key {address} in {path}: {service}secret-word); "
         f"without credentials: {service}secret-word). "
-        f"Check its name, log in with `docker login {address}`, or set HATCH_OCI_REGISTRY, HATCH_OCI_USER and HATCH_OCI_AUTH"
+        f"Check its name, log in with `docker login {address}`, "
+        "or set HATCH_OCI_REGISTRY, HATCH_OCI_USER and HATCH_OCI_AUTH"
     )
     assert "secret-wort" not in str(caught.value)
 

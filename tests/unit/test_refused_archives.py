@@ -64,7 +64,10 @@ def test_a_docker_archive_that_lies_is_one_clear_error(
         ({"other": b""}, "oci-archive:base.tar is no archive of an OCI image layout"),
         (
             {"manifest.json": b"[]"},
-            "oci-archive:base.tar is no archive of an OCI image layout, but a Docker archive: write docker-archive:PATH",
+            (
+                "oci-archive:base.tar is no archive of an OCI image layout, but a Docker archive: "
+                "write docker-archive:PATH"
+            ),
         ),
     ],
 )

@@ -15,8 +15,8 @@ from tests.unit.locked import MAJOR, MINOR, SITE, base_image, contents_of, layer
 
 ROOT = Path(__file__).parents[2]
 APP = "wheel My.App 1.2.3+local.1"
-# What fetches, what reads a base's layers, what reads a lock, what compiles, and what lists all that is in an image: each takes longer to import than its
-# absence may cost.
+# What fetches, what reads a base's layers, what reads a lock, what compiles, and what lists all that is in an
+# image: each takes longer to import than its absence may cost.
 NEEDLESS = (
     *("httpx", "httpcore", "h11", "anyio", "ssl", "certifi", "concurrent.futures", "hatch_oci.registry.transport"),
     *("backports.zstd", "zstandard", "hatch_oci.base.tree", "hatch_oci.base.tarball"),

@@ -36,7 +36,8 @@ def test_a_wheel_tells_what_it_is(tmp_path: Path) -> None:
         data,
         filename="demo_app-1.0.0-2-py2.py3-none-any.whl",
         info="Demo_App-1.0.dist-info",
-        metadata="Metadata-Version: 2.1\nName: Demo.App\nVersion: 1\nRequires-Python: >=3.11,<4\n\nA text: with a colon",
+        metadata="Metadata-Version: 2.1\nName: Demo.App\nVersion: 1\nRequires-Python: >=3.11,<4\n"
+        "\nA text: with a colon",
     )
     with open_wheel(path) as wheel:
         assert (wheel.filename, wheel.name, wheel.version) == (path.name, "Demo.App", Version("1"))
