@@ -5,7 +5,6 @@ What is moved is on the disk before: a power cut, too, leaves the old or the new
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sys
@@ -14,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hatch_oci.errors import OutputError
+from hatch_oci.store.syncing import sync
 from hatch_oci.store.temporaries import sweep, temporary_file
 
 if sys.platform != "win32":
@@ -37,7 +37,7 @@ def replace_file(target: Path, chunks: Iterable[bytes]) -> None:
             file.writelines(chunks)
             # Some file systems say only now that there is no room.
             file.flush()
-            os.fsync(file.fileno())
+            sync(Path(file.name))
             file.close()
             Path(file.name).chmod(0o644)
             Path(file.name).replace(target)
@@ -50,10 +50,11 @@ def put_in_place(made: Path, target: Path) -> None:
     """Move `made` to `target`; what was there goes to where `made` was, in one step where the system can do that."""
     # What is linked from elsewhere, too.
     for path in (*made.rglob("*"), made):
-        _sync(path)
+        sync(path)
     _exchange(made, target)
-    # Before the old one goes.
-    _sync(target.parent)
+    # Before the old one goes. The new one is there, whatever this says.
+    with suppress(OSError):
+        sync(target.parent)
 
 
 def _exchange(made: Path, target: Path) -> None:
@@ -113,21 +114,6 @@ def link_or_copy(source: Path, target: Path) -> bool:
         shutil.copyfile(source, target)
         return False
     return True
-
-
-def _sync(path: Path) -> None:
-    """Return when a file, or a folder's list of names, is on the disk."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some file systems know no such thing of a folder.
-        if error.errno != errno.EINVAL:
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _exchange_at_once(first: bytes, second: bytes) -> bool:

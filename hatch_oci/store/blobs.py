@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 from hatch_oci.counts import Counts
 from hatch_oci.errors import ContentError, DigestError, OutputError
 from hatch_oci.image.digest import Digest
+from hatch_oci.store.syncing import sync, write_behind
 from hatch_oci.store.temporaries import sweep, temporary_file
 
 CACHE_VARIABLE = "HATCH_OCI_CACHE_DIR"
@@ -58,9 +59,6 @@ class StoredBlob(NamedTuple):
 
 _LARGE = 1024 * 1024
 """Bytes."""
-
-_WINDOW = 16 * 1024 * 1024
-"""Bytes of a blob that go to the disk while more of it comes."""
 
 
 class BlobWriter:
@@ -204,13 +202,13 @@ class BlobStore:
             # Read-only for everyone: outputs may be hard links to this file.
             Path(file.name).chmod(0o444)
             if durable:
-                os.fsync(file.fileno())
+                sync(Path(file.name))
             Path(file.name).replace(path)
 
     def _write(self, file: BinaryIO, data: bytes | memoryview) -> None:
         with self._writing():
             file.write(data)
-            _write_behind(file, len(data))
+            write_behind(file, len(data))
 
     @contextmanager
     def _temporary(self) -> Iterator[BinaryIO]:
@@ -235,20 +233,6 @@ class BlobStore:
 def _seal(raw: bytes) -> bytes:
     """Return what tells these bytes from damaged ones, in which a name may be another and all else look right."""
     return hashlib.sha256(raw).hexdigest().encode("ascii")
-
-
-def _write_behind(file: BinaryIO, size: int) -> None:
-    """Let the disk begin with what was written, the last `size` bytes now, once it fills a further window.
-
-    The sync at the end, which the next blob and the output may wait for, is short then.
-    """
-    if not hasattr(os, "posix_fadvise"):
-        return
-    end = file.tell()
-    start = (end - size) // _WINDOW * _WINDOW
-    if end - start >= _WINDOW:
-        # What has to be written first is not forgotten by this, but written.
-        os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
 
 
 def checked(chunks: Iterable[bytes], digest: Digest, size: int | None) -> Iterator[bytes]:

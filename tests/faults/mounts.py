@@ -67,15 +67,15 @@ def copy_at_rest(store: Path, copy: Path) -> None:
 
 
 @contextmanager
-def closed(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Take the right to write to a folder away; yield how a command begins that heeds it, which root's do not."""
+def closed(folder: Path, rights: int = 0o555) -> Iterator[tuple[str, ...]]:
+    """Leave a folder these rights alone; yield how a command begins that heeds it, which root's do not."""
     require("setpriv")
     require_root()
     mode = folder.stat().st_mode
-    folder.chmod(0o555)
+    folder.chmod(rights)
     try:
-        rights = "-dac_override,-dac_read_search"
-        yield "setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"
+        lacking = "-dac_override,-dac_read_search"
+        yield "setpriv", f"--bounding-set={lacking}", f"--inh-caps={lacking}"
     finally:
         folder.chmod(mode)
 

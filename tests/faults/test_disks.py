@@ -174,6 +174,16 @@ def test_read_only_output(why: str, project: Path, env: dict[str, str], attempt:
     assert results(dist) == old
 
 
+def test_an_output_folder_that_cannot_be_listed(project: Path, env: dict[str, str], attempt: Try) -> None:
+    """What is in it can be replaced all the same, though the folder itself cannot be synced."""
+    dist = project / "dist"
+    old, new = old_and_new(project, env, dist)
+    with closed(dist, 0o333) as heeding:
+        done = attempt(*heeding, *COMMAND, folder=project, env=env)
+    assert done.code == 0, done.said
+    assert results(dist) == new != old
+
+
 @pytest.mark.parametrize("cache", ["new", "warm"])
 @pytest.mark.parametrize("why", [READ_ONLY, DENIED])
 def test_read_only_cache(cache: str, why: str, project: Path, env: dict[str, str], attempt: Try) -> None:
