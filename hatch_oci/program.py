@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import BinaryIO, cast
 
@@ -16,12 +16,18 @@ from hatch_oci.errors import ProgramError
 
 
 def run_program(
-    command: Sequence[str], text: bytes, seconds: float, most: int, *, shows_errors: bool = False
+    command: Sequence[str],
+    text: bytes,
+    seconds: float,
+    most: int,
+    *,
+    shows_errors: bool = False,
+    variables: Mapping[str, str] | None = None,
 ) -> tuple[int, bytes]:
     """Return a program's exit code and what it printed, of at most `most` bytes, when it was given `text` to read.
 
-    What it writes to its standard error is shown only if it `shows_errors`. A `ProgramError` where it cannot be run,
-    answers too much, or takes longer than `seconds`.
+    What it writes to its standard error is shown only if it `shows_errors`; `variables` are added to its environment. A
+    `ProgramError` where it cannot be run, answers too much, or takes longer than `seconds`.
     """
     program = command[0]
     try:
@@ -33,6 +39,7 @@ def run_program(
             stdout=subprocess.PIPE,
             stderr=None if shows_errors else subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, **(variables or {})},
         )
     except OSError as error:
         message = f"{program} cannot be run: {error.strerror or error}"

@@ -67,10 +67,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _push(options: argparse.Namespace, reporter: Reporter) -> None:
-    root = Path.cwd()
+    root, signer = Path.cwd(), _signer(options)
     layout = _build(root) if options.build else options.layout or find_layout(image_folder(root))
     image = read_layout(layout)
-    signer = _signer(options)
     signatures: tuple[Digest, ...] = ()
     with closing(Transport(registry_options(root), reporter)) as transport:
         pushed = push_image(image, options.to, options.tag, transport, BlobStore(cache_folder()))
@@ -83,7 +82,7 @@ def _push(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _signer(options: argparse.Namespace) -> Signer | None:
-    """Return who is to sign, if anybody is; before anything is pushed, as that may be told to be impossible."""
+    """Return who is to sign, if anybody is; before anything is done, as that may be told to be impossible."""
     if options.trust_config and not options.sign:
         message = "--trust-config goes with --sign"
         raise OCIError(message)

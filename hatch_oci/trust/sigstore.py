@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hatch_oci.errors import OCIError
 from hatch_oci.image.artifact import Artifact, make_artifact
 from hatch_oci.image.digest import Digest
+from hatch_oci.registry.proxies import find_proxy
 from hatch_oci.trust.claims import Claim
 from hatch_oci.trust.signers import Signer
 
@@ -26,10 +29,10 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _SECONDS = 300.0
-"""For all signatures; a certificate is valid for twice as long."""
+"""For all signatures, and for what is asked before; a certificate is valid for twice as long."""
 
 _LONGEST = 300
-_TOKEN = re.compile(r"(?i:\bbearer\s+\S+)|\beyJ[\w.-]+")
+_SECRET = re.compile(r"(?i:\bbearer\s+\S+)|\beyJ[\w.-]+|(?<=//)[^\s/@]*(?=@)")
 
 
 def sigstore_signer(trust_config: Path | None = None) -> Signer:
@@ -43,6 +46,12 @@ def sigstore_signer(trust_config: Path | None = None) -> Signer:
     except ImportError:
         message = "--sign needs sigstore: install hatch-oci-image[sign]"
         raise OCIError(message) from None
+    for library in ("sigstore", "tuf"):
+        # Else Python prints what they log, such as the words of a server.
+        logging.getLogger(library).addHandler(logging.NullHandler())
+    for scheme in ("http", "https"):
+        # Theirs would repeat a password in what is no URL.
+        find_proxy(scheme, "sigstore", 0, os.environ)
     _identity()
     context, verifier = _instance(trust_config)
 
@@ -60,7 +69,7 @@ def _identity() -> IdentityToken:
     from sigstore.oidc import IdentityToken, detect_credential
 
     with _told("the identity of this pipeline cannot be told"):
-        credential = detect_credential()
+        credential = _in_time(detect_credential)
         if credential:
             return IdentityToken(credential)
     message = (
@@ -78,7 +87,7 @@ def _instance(trust_config: Path | None) -> tuple[SigningContext, Verifier]:
 
     text = trust_config.read_text("utf-8", "replace") if trust_config else None
     with _told(f"{trust_config} tells of no Sigstore" if trust_config else "Sigstore's public instance is not found"):
-        config = ClientTrustConfig.production() if text is None else ClientTrustConfig.from_json(text)
+        config = _in_time(ClientTrustConfig.production) if text is None else ClientTrustConfig.from_json(text)
         return SigningContext.from_trust_config(config), Verifier(trusted_root=config.trusted_root)
 
 
@@ -111,6 +120,8 @@ def _in_time(work: Callable[[], _T]) -> _T:
     try:
         return future.result(_SECONDS)
     except TimeoutError:
+        if future.done():
+            raise
         message = f"no answer in {_SECONDS:g} s"
         raise TimeoutError(message) from None
 
@@ -137,5 +148,5 @@ def _told(what: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - see above
         said = [" ".join(str(one).split()) for one in (error, error.__cause__) if one]
         text = ": ".join(dict.fromkeys([what, type(error).__name__, *filter(None, said)]))
-        message = _TOKEN.sub("***", text)[:_LONGEST]
+        message = _SECRET.sub("***", text)[:_LONGEST]
         raise OCIError(message) from None

@@ -173,6 +173,34 @@ def test_of_two_pushes_at_once_both_are_listed(_time: int, registry: Uploads, to
     assert sorted(entry["artifactType"] for entry in listed(registry)) == [SBOM, PROVENANCE]
 
 
+def test_who_is_held_up_while_another_adds_to_a_list_loses_nothing_of_it(
+    registry: Uploads, to: str, tmp_path: Path
+) -> None:
+    push(layout_with(tmp_path, "application/spdx+json"), to, BlobStore(tmp_path / "first"))
+    both_read, late = threading.Barrier(2), threading.Semaphore(1)
+    registry.forget()
+
+    def read_together(request: Handler) -> None:
+        if registry.paths("GET").count(LIST) <= 2:
+            both_read.wait(10)
+        request.answer()
+
+    def hold_one_up(request: Handler) -> None:
+        if late.acquire(blocking=False):
+            time.sleep(0.1)
+        request.answer()
+
+    registry.answers["GET", LIST] = read_together
+    registry.answers["PUT", LIST] = hold_one_up
+    layouts = [layout_with(tmp_path, SBOM), layout_with(tmp_path, PROVENANCE)]
+    stores = [BlobStore(tmp_path / name) for name in ("a", "b")]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda layout, store: push(layout, to, store), layouts, stores))
+    assert sorted(entry["artifactType"] for entry in listed(registry)) == sorted(
+        [SBOM, "application/spdx+json", PROVENANCE]
+    )
+
+
 def test_a_list_that_never_keeps_what_was_written_is_an_error(
     registry: Uploads, to: str, tmp_path: Path, store: BlobStore
 ) -> None:

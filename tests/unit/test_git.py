@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,28 @@ def test_nothing_that_a_repository_names_is_started(repository: Path, tmp_path: 
     # Who asks without care starts both, in both.
     git(repository, "status")
     assert trace.read_text().count("started") >= 4
+
+
+def test_what_a_partial_clone_lacks_is_not_fetched(tmp_path: Path) -> None:
+    committed(tmp_path)
+    tree = git(tmp_path, "rev-parse", "HEAD^{tree}")
+    (tmp_path / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    settings = {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": "ssh://example.com/app",
+        "protocol.ssh.allow": "always",
+        "core.sshCommand": "touch trace; false",
+    }
+    for key, value in settings.items():
+        git(tmp_path, "config", key, value)
+    assert git_status(tmp_path) is None
+    assert not (tmp_path / "trace").exists()
+    # Who asks without care starts it.
+    with pytest.raises(subprocess.CalledProcessError):
+        git(tmp_path, "status")
+    assert (tmp_path / "trace").exists()
 
 
 def test_files_are_told_by_their_very_names(repository: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from sigstore.errors import VerificationError
 from sigstore.models import Bundle
 
 from demo.base import digest
+from demo.registry import Handler
 from tests.unit.attached import documents
 from tests.unit.bases import small_image
 from tests.unit.locked import BOTH, ONE, made, record
@@ -24,13 +27,14 @@ from tests.unit.signed import (
     SIGNATURE,
     SPDX,
     bundles,
+    layout,
     pipeline,
     push,
     verified,
 )
 from tests.unit.sigstore_services import IDENTITY, Sigstore, serve_sigstore
 from tests.unit.test_sbom import BOTH_FORMATS
-from tests.unit.uploads import Uploads, serve_uploads
+from tests.unit.uploads import Uploads, read_body, serve_uploads
 
 
 @pytest.fixture(params=[False, True], ids=["fallback tag", "referrers API"])
@@ -119,10 +123,28 @@ def test_what_is_not_so_is_refused(registry: Uploads, sigstore: Sigstore) -> Non
 def test_a_timestamp_authority_that_fails_does_no_harm_where_the_log_tells_the_time(
     sigstore: Sigstore, registry: Uploads
 ) -> None:
+    def refuse(request: Handler) -> None:
+        read_body(request)
+        request.send_response(405, "\x1b[31mno")
+        request.end_headers()
+
+    sigstore.server.registry.answers["POST", "/timestamp"] = refuse
     config = sigstore.trust_config
     config["signingConfig"]["tsaUrls"] = [{**config["signingConfig"]["caUrls"][0], "url": f"{sigstore.url}/timestamp"}]
     Path("trust.json").write_text(json.dumps(config))
-    assert push(registry) == 0
+    # As a process of its own, which prints what nobody else takes.
+    command = [
+        sys.executable,
+        "-m",
+        "hatch_oci",
+        "push",
+        str(layout()),
+        "--to",
+        f"{registry.address}/acme/app",
+        "--sign",
+    ]
+    done = subprocess.run([*command, "--trust-config", "trust.json", "-q"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
     assert ("POST", "/timestamp") in sigstore.server.registry.log
     subject = digest(IMAGE.manifest)
     found = {verified(one, subject, sigstore)["predicateType"] for one in bundles(registry, subject)}

@@ -12,16 +12,11 @@ import pytest
 
 from demo.base import digest
 from demo.registry import Handler
+from hatch_oci.cli import main
 from tests.unit.signed import BUNDLE, DOCUMENTS, IMAGE, pipeline, push
 from tests.unit.sigstore_log import Key
 from tests.unit.sigstore_services import FULCIO, REKOR, REQUEST_TOKEN, TOKEN, Sigstore
-from tests.unit.uploads import Uploads, read_body, serve_uploads
-
-
-@pytest.fixture
-def registry() -> Iterator[Uploads]:
-    with serve_uploads() as uploads:
-        yield uploads
+from tests.unit.uploads import Uploads, read_body
 
 
 @pytest.fixture
@@ -148,6 +143,27 @@ def test_a_token_that_a_service_repeats_is_not_told(
     assert not any(token in errors for token in (*sigstore.given, REQUEST_TOKEN))
 
 
+def test_an_answer_without_end_is_cut_short(
+    sigstore: Sigstore, registry: Uploads, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"code": 400, "message": "no" * 10_000}
+    sigstore.server.registry.answers[REKOR] = answer(400, json.dumps(said).encode())
+    assert push(registry) == 1
+    assert len(assert_unsigned(registry, capsys, sigstore)) == 300
+
+
+def test_a_password_in_the_url_of_a_service_is_not_told(
+    sigstore: Sigstore, registry: Uploads, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = sigstore.trust_config
+    for service in config["signingConfig"]["caUrls"]:
+        service["url"] = service["url"].replace("//", "//user:s3cr3t@")
+    Path("trust.json").write_text(json.dumps(config))
+    sigstore.server.registry.answers[FULCIO] = answer(403, b"no")
+    assert push(registry) == 1
+    assert " for url: http://***@127.0.0.1:" in assert_unsigned(registry, capsys, sigstore)
+
+
 def assert_nothing_is_pushed(registry: Uploads, capsys: pytest.CaptureFixture[str], sigstore: Sigstore) -> str:
     """Return the only line that is told."""
     output, errors = capsys.readouterr()
@@ -223,6 +239,39 @@ def test_a_trust_config_without_a_service_that_signs_is_told_of(
     assert push(registry) == 1
     line = assert_nothing_is_pushed(registry, capsys, sigstore)
     assert line.endswith("No valid Rekor transparency log found in signing config")
+
+
+@pytest.mark.parametrize("proxy", ["user:s3cr3t/x@127.0.0.1:1", "user:s3cr3t@127.0.0.1:99999"])
+def test_a_password_in_what_is_no_url_of_a_proxy_is_not_told(
+    proxy: str,
+    sigstore: Sigstore,
+    registry: Uploads,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://{proxy}")
+    assert push(registry) == 1
+    line = assert_nothing_is_pushed(registry, capsys, sigstore)
+    assert line == "Error: HTTP_PROXY must be the URL of an HTTP proxy, like http://proxy.example:3128"
+
+
+def test_an_identity_that_is_waited_for_too_long_is_told_of(
+    sigstore: Sigstore, registry: Uploads, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hatch_oci.trust.sigstore._SECONDS", 0.5)
+    sigstore.server.registry.answers[TOKEN] = hang
+    assert push(registry) == 1
+    line = assert_nothing_is_pushed(registry, capsys, sigstore)
+    assert line == "Error: the identity of this pipeline cannot be told: TimeoutError: no answer in 0.5 s"
+
+
+def test_what_lacks_to_sign_is_told_of_before_anything_is_built(
+    sigstore: Sigstore, registry: Uploads, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = f"{registry.address}/acme/app"
+    assert main(["push", "--build", "--to", to, "--sign", "--trust-config", "missing.json"]) == 1
+    line = assert_nothing_is_pushed(registry, capsys, sigstore)
+    assert line == "Error: cannot use missing.json: No such file or directory"
 
 
 def test_a_trust_config_goes_with_sign(
