@@ -126,6 +126,7 @@ def test_a_timestamp_authority_that_fails_does_no_harm_where_the_log_tells_the_t
     def refuse(request: Handler) -> None:
         read_body(request)
         request.send_response(405, "\x1b[31mno")
+        request.send_header("Content-Length", "0")
         request.end_headers()
 
     sigstore.server.registry.answers["POST", "/timestamp"] = refuse
