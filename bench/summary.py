@@ -34,7 +34,7 @@ GROWTH_HEAD = (
     "Number",
     "Build, s",
     "Each, ms",
-    f"In parts of each of the fewest (bar {GROWTH_BAR})",
+    f"Each, relative to the fewest (bar {GROWTH_BAR})",
     "Met",
     f"Peak memory, MiB (bar {PEAK_BAR})",
 )

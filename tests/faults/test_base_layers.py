@@ -198,7 +198,7 @@ def test_layer_whose_sizes_lie(blob: bytes, workshop: Workshop) -> None:
         pytest.param(PACKERS["zstd"](tar_of(BASE)), id="zstd"),
     ],
 )
-def test_wrong_diff_id(blob: bytes, workshop: Workshop) -> None:
+def test_wrong_diff_id_of_each_compression(blob: bytes, workshop: Workshop) -> None:
     write_layout(workshop.project / "base", [base_of(Layer(blob, digest(b"another")), layer_of(LAST))])
     workshop.inspect("oci:base").check_refusal("unpacks to other bytes than its diff_id")
 

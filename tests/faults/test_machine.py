@@ -75,7 +75,7 @@ def meanwhile(act: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("change", [grow, shrink, rewrite, replace])
-def test_file_that_changes_while_it_is_packed(
+def test_large_file_that_changes_while_it_is_read(
     change: Callable[[Path], None], project: Path, env: dict[str, str], attempt: Try
 ) -> None:
     """It is refused, but for one that is replaced: who has it open reads all of the old one."""
