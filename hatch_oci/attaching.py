@@ -17,8 +17,8 @@ from hatch_oci.registry.push import Destination
 
 _AT_ONCE = 4
 _TRIES = 12
-_LEAST_AT_FIRST, _LEAST, _MOST = 0.01, 0.25, 5.0
-"""Seconds: whoever adds to a list may be held up for that long; few can know of an image that has none yet."""
+_LEAST, _MOST = 0.25, 5.0
+"""Seconds: for so long others may be held up who add to a list; few can know of an image that has none yet."""
 
 
 def attach(artifacts: Sequence[Artifact], destination: Destination) -> None:
@@ -53,7 +53,7 @@ def _list_under_tag(tag: str, entries: Sequence[dict[str, Any]], destination: De
         destination.put_manifest(longer, media_types.OCI_INDEX, tag)
         # Whoever read the list before this was written does not know of it, and has written another by then. That two
         # who got in each other's way do so again is up to chance.
-        took = max(time.monotonic() - begun, _LEAST if there else _LEAST_AT_FIRST)
+        took = max(time.monotonic() - begun, _LEAST if there else 0)
         stopping.sleep(min(took * random.uniform(1, 2), _MOST))  # noqa: S311 - no secret
     message = f"{destination.host}/{destination.repository}:{tag} is written by others all the time: push again"
     raise UnreachableError(message)
