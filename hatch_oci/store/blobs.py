@@ -25,6 +25,9 @@ from hatch_oci.store.temporaries import sweep, temporary_file
 CACHE_VARIABLE = "HATCH_OCI_CACHE_DIR"
 
 _CHUNK = 1024 * 1024
+_LARGE = 1024 * 1024
+"""Bytes of a blob that are worth a sync of their own."""
+
 _MAX_UNKNOWN = 4 * 1024**3
 """Bytes of a blob whose size nobody knows."""
 # What reading JSON of another form than expected ends in.
@@ -55,10 +58,6 @@ class StoredBlob(NamedTuple):
     digest: Digest
     size: int
     path: Path
-
-
-_LARGE = 1024 * 1024
-"""Bytes."""
 
 
 class BlobWriter:
