@@ -16,6 +16,7 @@ from hatch_oci.installation import Installation
 from hatch_oci.layers.layer import Layer
 from hatch_oci.layers.venv import Venv
 from hatch_oci.layers.wheel import Wheel
+from hatch_oci.report import format_number
 from hatch_oci.settings import Settings
 
 _MOST_LAYERS = 127
@@ -37,8 +38,9 @@ def assemble(
     """
     if len(base.layers) + len(layers) > _MOST_LAYERS:
         message = (
-            f"{base.name} has {len(base.layers)} layers and the build adds {len(layers)}, but engines take "
-            f'{_MOST_LAYERS} at most: join tables of `copy`, or set layers = "one" for the dependencies'
+            f"{base.name} has {format_number(len(base.layers), 'layer')} and the build adds {len(layers)}, "
+            f"but engines take {_MOST_LAYERS} at most: "
+            'join tables of `copy`, or set layers = "one" for the dependencies'
         )
         raise BaseError(message)
     described = {**described, keys.CREATED: settings.created}

@@ -15,7 +15,7 @@ from hatch_oci.image.document import printable
 from hatch_oci.image.platform import Platform
 from hatch_oci.registry.pull import Reached
 from hatch_oci.registry.remote import Remote
-from hatch_oci.report import format_size
+from hatch_oci.report import format_number, format_size
 from hatch_oci.store.blobs import BlobStore
 
 _WIDTH = 12
@@ -69,7 +69,7 @@ class Inspection:
             ("Digest", f"{base.top_digest} {self.media_type}"),
             ("Platforms", ", ".join(map(str, self.platforms))),
             ("Platform", f"{base.config.platform} {base.digest}"),
-            ("Size", f"{format_size(self.size)} in {len(base.layers)} layers"),
+            ("Size", f"{format_size(self.size)} in {format_number(len(base.layers), 'layer')}"),
             *(("", f"{layer.digest} {format_size(layer.size)} {layer.media_type}") for layer in base.layers),
             ("Config", str(base.config.descriptor.digest)),
             *(("", text) for text in _config_lines(base.config.document.get("config") or {})),

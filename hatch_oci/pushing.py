@@ -21,6 +21,7 @@ from hatch_oci.registry.options import OFFLINE_VARIABLE
 from hatch_oci.registry.pull import Repository
 from hatch_oci.registry.push import Blob, Destination, MissingBlobsError
 from hatch_oci.registry.transport import Transport
+from hatch_oci.report import format_number
 from hatch_oci.stopping import check, work_on
 from hatch_oci.store.blobs import BlobStore
 
@@ -159,7 +160,7 @@ class _Push:
         blobs = {digest: one for digest, one in self._image.blobs.items() if is_distributable(one.media_type)}
         missing = [one for digest, one in blobs.items() if not self._known.here(digest)]
         if missing:
-            what = f"Pushing {len(missing)} blobs to {self._destination.host}"
+            what = f"Pushing {format_number(len(missing), 'blob')} to {self._destination.host}"
             with self._transport.reporter.transfer(what, sum(one.size for one in missing)) as advance:
                 work_on(missing, lambda one: self._push_blob(one, advance), _PARALLEL)
         top = self._image.top

@@ -73,3 +73,8 @@ def format_size(count: int) -> str:
             return f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def format_number(count: int, what: str) -> str:
+    """Return how many of something there are, as in `1 layer` and `2 layers`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

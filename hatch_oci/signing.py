@@ -13,6 +13,7 @@ from hatch_oci.image.reference import Reference
 from hatch_oci.output.reading import StoredImage
 from hatch_oci.registry.push import Blob, Destination
 from hatch_oci.registry.transport import Transport
+from hatch_oci.report import format_number
 from hatch_oci.trust.claims import claims_of
 from hatch_oci.trust.signers import Signer
 
@@ -27,7 +28,7 @@ def sign_image(image: StoredImage, repository: str, signer: Signer, transport: T
     top = Descriptor(image.top.media_type, image.top.digest, len(image.top.raw))
     claims = list(claims_of(top, image.artifacts, repository))
     try:
-        transport.reporter.info(f"Signing the image and {len(claims) - 1} documents")
+        transport.reporter.info(f"Signing the image and {format_number(len(claims) - 1, 'document')}")
         # All of them, before the first is there: half of the signatures would look like all.
         signatures = list(signer(claims))
         for digest, content in {digest: data for one in signatures for digest, data in one.blobs.items()}.items():

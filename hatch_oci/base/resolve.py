@@ -19,7 +19,7 @@ from hatch_oci.image.digest import Digest
 from hatch_oci.image.manifest import MAX_MANIFEST, Index, Manifest, oci_layers, read_manifest
 from hatch_oci.image.platform import Platform, choose
 from hatch_oci.registry.remote import Remote
-from hatch_oci.report import Reporter
+from hatch_oci.report import Reporter, format_number
 from hatch_oci.store.blobs import BlobStore, StoredBlob, checked
 
 _MAX_INDEX_DEPTH = 2
@@ -65,7 +65,9 @@ def resolve_source(source: Source, platform: Platform, store: BlobStore) -> Base
         raise BaseError(message)
     layers = oci_layers(manifest, f"the manifest of {source.name}")
     if len(config.diff_ids) != len(layers):
-        message = f"{source.name} has {len(layers)} layers, but its config lists {len(config.diff_ids)}"
+        message = (
+            f"{source.name} has {format_number(len(layers), 'layer')}, but its config lists {len(config.diff_ids)}"
+        )
         raise BaseError(message)
     return Base(source.name, source.image_name, source.top.digest, manifest.digest, config, layers, source.read_blob)
 
@@ -92,7 +94,7 @@ def fetch_layers(
             from hatch_oci.store.intake import Arriving, take_in
 
             total = sum(layer.size for layer in missing.values())
-            with reporter.transfer(f"Fetching {len(missing)} layers of {base.name}", total) as advance:
+            with reporter.transfer(f"Fetching {format_number(len(missing), 'layer')} of {base.name}", total) as advance:
                 arriving = [Arriving(one.digest, one.size, partial(base.read_blob, one)) for one in missing.values()]
                 found |= take_in(arriving, store, advance, arrived)
     except ContentError as error:

@@ -13,6 +13,7 @@ from hatch_oci.lock.selection import Pinned
 from hatch_oci.registry.options import OFFLINE_VARIABLE
 from hatch_oci.registry.remote import Remote
 from hatch_oci.regular import open_regular
+from hatch_oci.report import format_number
 from hatch_oci.store.blobs import BlobStore, StoredBlob
 from hatch_oci.store.intake import Arriving, take_in
 
@@ -33,7 +34,7 @@ def fetch_pinned(pinned: Sequence[Pinned], folder: Path, store: BlobStore, remot
         total = sum(one.size or 0 for one in missing)
         arriving = [Arriving(one.digest, one.size, partial(_read, one, folder, remote)) for one in missing]
         try:
-            with remote.reporter.transfer(f"Fetching {len(missing)} wheels", total) as advance:
+            with remote.reporter.transfer(f"Fetching {format_number(len(missing), 'wheel')}", total) as advance:
                 found |= take_in(arriving, store, advance)
         except ContentError as error:
             names = {str(one.digest): one.filename for one in missing}

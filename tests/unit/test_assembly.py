@@ -69,7 +69,7 @@ def test_more_layers_than_engines_take_are_refused() -> None:
     with pytest.raises(BaseError) as error:
         assemble(base_of(), [*many, LAYERS[1]], read_table({}), {}, None)
     assert str(error.value) == (
-        "the base has 1 layers and the build adds 127, but engines take 127 at most: "
+        "the base has 1 layer and the build adds 127, but engines take 127 at most: "
         'join tables of `copy`, or set layers = "one" for the dependencies'
     )
 

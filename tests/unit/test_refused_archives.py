@@ -29,7 +29,7 @@ def broken(change: Callable[[dict[str, Any], dict[str, bytes]], object]) -> byte
     [
         (lambda entry, _: entry.update(Config="../../etc/passwd"), ": '../../etc/passwd' is missing in the archive"),
         (lambda entry, _: entry.update(Layers=["/etc/passwd", "x"]), ": '/etc/passwd' is missing in the archive"),
-        (lambda entry, _: entry["Layers"].pop(), " has 1 layers, but its config lists 2"),
+        (lambda entry, _: entry["Layers"].pop(), " has 1 layer, but its config lists 2"),
         (lambda entry, _: entry.pop("Config"), "[0] → Config: is missing"),
         (lambda entry, _: entry.update(Config=["x"]), "[0] → Config: must be a string"),
         (lambda entry, _: entry.update(Layers="x"), "[0] → Layers: must be an array"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatch_oci.report import Reporter, format_size
+from hatch_oci.report import Reporter, format_number, format_size
 
 MIB = 1024 * 1024
 
@@ -94,3 +94,8 @@ def test_a_written_size_is_close(count: int) -> None:
     number, unit = format_size(count).split(" ")
     factor = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}[unit]
     assert abs(float(number) * factor - count) <= 0.0501 * factor
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 layers"), (1, "1 layer"), (2, "2 layers"), (1234, "1,234 layers")])
+def test_how_many_there_are_is_told_as_people_say_it(count: int, said: str) -> None:
+    assert format_number(count, "layer") == said

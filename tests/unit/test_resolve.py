@@ -161,7 +161,7 @@ def test_a_config_of_another_length_than_the_layers_is_refused(small: Image, sto
     manifest["layers"].pop()
     with served(small, short=json.dumps(manifest).encode()) as registry, pytest.raises(BaseError) as caught:
         resolve_with(f"{registry.address}/app:short", store)
-    assert str(caught.value) == f"{registry.address}/app:short has 1 layers, but its config lists 2"
+    assert str(caught.value) == f"{registry.address}/app:short has 1 layer, but its config lists 2"
 
 
 def test_a_layer_with_other_bytes_is_refused_and_nothing_is_kept(
