@@ -40,6 +40,22 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGKI
 TAG = "1.0"
 
 
+class Moments:
+    """Random moments of something that takes about as long each time, though a busy machine may slow it down."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._chance = random.Random(7)
+
+    def choose(self) -> float:
+        """Return after how many seconds to end it."""
+        return self._chance.uniform(0, self._longest)
+
+    def learn(self, took: float | None) -> None:
+        """Take into account how many seconds it took to its end, None where it was killed before."""
+        self._longest = took or self._longest * 1.02
+
+
 @dataclass
 class Builds:
     """Builds of one project, some of which are killed, and what came of two contents that were left alone."""
@@ -78,8 +94,8 @@ class Builds:
         assert done.code == 0, done.said
         self.longest = max(self.longest, done.seconds)
 
-    def kill(self, number: int, first: Callable[[], None] = forks.nothing, after: float = 60.0) -> bool:
-        """Begin a build, and kill it after so many seconds, unless `first` does; tell whether it ended before.
+    def kill(self, number: int, first: Callable[[], None] = forks.nothing, after: float = 60.0) -> float | None:
+        """Begin a build, and kill it after so many seconds, unless `first` does; return what it took if it ended first.
 
         Whatever the moment, old and new results are whole, and the next build makes those that it should.
         """
@@ -87,7 +103,9 @@ class Builds:
         set_content(self.project, number)
         log = self.cache.with_name("said")
         with forks.started(*BUILD, folder=self.project, env=self.env, log=log, first=first) as process:
+            begun = time.monotonic()
             process.join(after)
+            took = time.monotonic() - begun
             process.kill()
             process.join()
         assert process.exitcode in (0, -signal.SIGKILL), log.read_text()
@@ -98,7 +116,7 @@ class Builds:
         self.succeed(number)
         assert results(self.dist) == self.known[number]
         self.killed += process.exitcode == -signal.SIGKILL
-        return process.exitcode == 0
+        return took if process.exitcode == 0 else None
 
     def under_way(self) -> list[Path]:
         return temporaries(self.cache, self.dist)
@@ -121,12 +139,13 @@ def builds(tmp_path: Path) -> Builds:
 def test_sigkill_at_random_moments_of_a_build(
     builds: Builds, amount: Callable[[int, int], int], record_property: Callable[[str, object], None]
 ) -> None:
-    moments = random.Random(7)
+    moments = [Moments(builds.longest) for _ in ("warm", "cold")]
     wanted = amount(6, 200)
     for number in range(3 * wanted):
+        chosen = moments[number % 2]
         if number % 2:
             builds.empty()
-        builds.kill(number // 2 % 2, after=moments.uniform(0, builds.longest))
+        chosen.learn(builds.kill(number // 2 % 2, after=chosen.choose()))
         if builds.killed == wanted:
             break
     record_property("cases", builds.killed)
@@ -189,8 +208,8 @@ def test_sigkill_at_random_moments_of_a_push(
 ) -> None:
     require("docker-registry", "skopeo")
     env = environment_of(tmp_path / "home")
-    moments = random.Random(7)
-    wanted, killed, longest, before = amount(6, 200), 0, 0.0, None
+    moments = Moments(0)
+    wanted, killed, before = amount(6, 200), 0, None
     with serve(tmp_path / "storage", tmp_path / "registry") as address:
         for number in range(3 * wanted):
             new = an_image(number)
@@ -199,15 +218,20 @@ def test_sigkill_at_random_moments_of_a_push(
             # The first ones are left alone, to see how long it takes.
             if number > 1:
                 with forks.started(*push, folder=tmp_path, env=env, log=tmp_path / "said") as process:
-                    process.join(moments.uniform(0, longest))
+                    begun = time.monotonic()
+                    process.join(moments.choose())
+                    took = time.monotonic() - begun
                     process.kill()
                     process.join()
                 killed += process.exitcode == -signal.SIGKILL
+                moments.learn(None if process.exitcode else took)
                 assert tagged(address) in (before, digest(new.manifest))
             done = forks.run(*push, folder=tmp_path, env=env)
             assert done.code == 0, done.said
             assert tagged(address) == digest(new.manifest)
-            before, longest = tagged(address), max(longest, done.seconds)
+            before = tagged(address)
+            if number == 1:
+                moments.learn(done.seconds)
             shutil.rmtree(layout)
             if killed == wanted:
                 break
