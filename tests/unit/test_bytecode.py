@@ -26,7 +26,8 @@ DUBIOUS = b"a = '\\d'\nb = 1 is 1\nassert (a, 'always true')\nc = (1)('called')\
 
 
 def run_python(*arguments: str, **environment: str) -> str:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "LC_", "LANG"))}
+    varying = ("PYTHON", "LC_", "LANG", "COVERAGE")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(varying)}
     command = [sys.executable, *arguments]
     done = subprocess.run(command, capture_output=True, check=False, env=clean | environment, cwd=REPOSITORY)
     assert (done.returncode, done.stderr) == (0, b"")
