@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -150,34 +151,12 @@ def test_what_is_listed_already_is_not_written_again(
     assert len(listed(registry)) == 1
 
 
-@pytest.mark.parametrize("_time", range(3))
-def test_of_two_pushes_at_once_both_are_listed(_time: int, registry: Uploads, to: str, tmp_path: Path) -> None:
+def push_two_at_once(registry: Uploads, to: str, scratch: Path, put: Callable[[Handler], None]) -> list[str]:
+    """Push two documents, of which neither knows of the other when it is listed; return what is listed then.
+
+    `put` answers who writes the list.
+    """
     both_read = threading.Barrier(2)
-
-    def read_together(request: Handler) -> None:
-        if registry.paths("GET").count(LIST) <= 2:
-            both_read.wait(10)
-        request.answer()
-
-    def take_long(request: Handler) -> None:
-        # Far longer than this machine may hold up either of them.
-        time.sleep(0.2)
-        request.answer()
-
-    registry.answers["GET", LIST] = read_together
-    registry.answers["PUT", LIST] = take_long
-    layouts = [layout_with(tmp_path, SBOM), layout_with(tmp_path, PROVENANCE)]
-    stores = [BlobStore(tmp_path / name) for name in ("a", "b")]
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda layout, store: push(layout, to, store), layouts, stores))
-    assert sorted(entry["artifactType"] for entry in listed(registry)) == [SBOM, PROVENANCE]
-
-
-def test_who_is_held_up_while_another_adds_to_a_list_loses_nothing_of_it(
-    registry: Uploads, to: str, tmp_path: Path
-) -> None:
-    push(layout_with(tmp_path, "application/spdx+json"), to, BlobStore(tmp_path / "first"))
-    both_read, late = threading.Barrier(2), threading.Semaphore(1)
     registry.forget()
 
     def read_together(request: Handler) -> None:
@@ -185,20 +164,38 @@ def test_who_is_held_up_while_another_adds_to_a_list_loses_nothing_of_it(
             both_read.wait(10)
         request.answer()
 
+    registry.answers["GET", LIST] = read_together
+    registry.answers["PUT", LIST] = put
+    layouts = [layout_with(scratch, SBOM), layout_with(scratch, PROVENANCE)]
+    stores = [BlobStore(scratch / name) for name in ("a", "b")]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda layout, store: push(layout, to, store), layouts, stores))
+    return sorted(entry["artifactType"] for entry in listed(registry))
+
+
+@pytest.mark.parametrize("_time", range(3))
+def test_of_two_pushes_at_once_both_are_listed(_time: int, registry: Uploads, to: str, tmp_path: Path) -> None:
+    def take_long(request: Handler) -> None:
+        # Far longer than this machine may hold up either of them.
+        time.sleep(0.2)
+        request.answer()
+
+    assert push_two_at_once(registry, to, tmp_path, take_long) == [SBOM, PROVENANCE]
+
+
+def test_who_is_held_up_while_another_adds_to_a_list_loses_nothing_of_it(
+    registry: Uploads, to: str, tmp_path: Path
+) -> None:
+    other = "application/spdx+json"
+    push(layout_with(tmp_path, other), to, BlobStore(tmp_path / "first"))
+    late = threading.Semaphore(1)
+
     def hold_one_up(request: Handler) -> None:
         if late.acquire(blocking=False):
             time.sleep(0.1)
         request.answer()
 
-    registry.answers["GET", LIST] = read_together
-    registry.answers["PUT", LIST] = hold_one_up
-    layouts = [layout_with(tmp_path, SBOM), layout_with(tmp_path, PROVENANCE)]
-    stores = [BlobStore(tmp_path / name) for name in ("a", "b")]
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda layout, store: push(layout, to, store), layouts, stores))
-    assert sorted(entry["artifactType"] for entry in listed(registry)) == sorted(
-        [SBOM, "application/spdx+json", PROVENANCE]
-    )
+    assert push_two_at_once(registry, to, tmp_path, hold_one_up) == sorted([SBOM, other, PROVENANCE])
 
 
 def test_a_list_that_never_keeps_what_was_written_is_an_error(
